@@ -1,0 +1,92 @@
+# cache_invalidate: built with PostgreSQL's extension build system (PGXS), in the source tree.
+#
+#   make                    the module, and its bitcode where the server has a JIT
+#   make install            into the server that PG_CONFIG names (DESTDIR is honoured)
+#   make installcheck       pg_regress and isolation tests against a running server
+#   make unit               the unit test program, build/unit/unit_tests; needs no server
+#   make test               everything, on private servers; installs what is missing
+#   make demo               a guided tour on private servers (KEEP=1 leaves them running)
+#
+# What is compiled and tested is listed in sources.mk. The version stands in the control file only.
+
+PG_CONFIG ?= pg_config
+.DEFAULT_GOAL := all
+all:
+
+include sources.mk
+
+LANGUAGE_FLAGS := -std=c++17 -fvisibility=hidden -fvisibility-inlines-hidden
+WARNING_FLAGS := -Wall -Wextra -Wshadow -Wnon-virtual-dtor
+HIREDIS_CFLAGS := $(shell pkg-config --cflags-only-I hiredis 2>/dev/null)
+HIREDIS_LIBS := $(or $(shell pkg-config --libs hiredis 2>/dev/null),-lhiredis)
+
+# ---- Goals that do without the server's build system ------------------------------------------
+
+.PHONY: setup test demo unit
+setup test demo:
+	@PG_CONFIG='$(PG_CONFIG)' scripts/$@
+
+print-%:
+	@echo '$($*)'
+
+# The unit tests compile core and redis without the server's include path, so that a file which
+# needs the server cannot slip in.
+UNIT_SRCS := $(CORE_SRCS) $(REDIS_SRCS) $(UNIT_EXTRA_SRCS) $(UNIT_TESTS)
+UNIT_OBJS := $(UNIT_SRCS:%.cpp=build/unit/%.o)
+UNIT_PROGRAM := build/unit/unit_tests
+UNIT_CXXFLAGS := -std=c++17 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+	-fno-sanitize-recover=all $(WARNING_FLAGS) -MMD -MP
+GTEST_LIBS = $(or $(shell pkg-config --libs gtest_main 2>/dev/null),-lgtest_main -lgtest -lpthread)
+
+unit: $(UNIT_PROGRAM)
+
+$(UNIT_PROGRAM): $(UNIT_OBJS) sources.mk
+	$(CXX) $(UNIT_CXXFLAGS) $(COPT) -o $@ $(UNIT_OBJS) $(GTEST_LIBS) $(HIREDIS_LIBS)
+
+build/unit/%.o: %.cpp Makefile
+	@mkdir -p $(@D)
+	$(CXX) $(UNIT_CXXFLAGS) $(COPT) -Isrc $(HIREDIS_CFLAGS) -c -o $@ $<
+
+-include $(UNIT_OBJS:.o=.d)
+
+# ---- The module, by PGXS ----------------------------------------------------------------------
+
+ifneq ($(filter-out setup test demo unit print-% build/unit/%,$(or $(MAKECMDGOALS),all)),)
+
+EXTENSION = cache_invalidate
+MODULE_big = cache_invalidate
+EXTVERSION := $(shell sed -n "s/^default_version *= *'\([^']*\)'.*/\1/p" $(EXTENSION).control)
+DATA = extension/cache_invalidate--1.0.sql
+
+OBJS = $(patsubst %.cpp,%.o,$(CORE_SRCS) $(REDIS_SRCS) $(PG_SRCS) $(CAPTURE_SRCS) \
+	$(JOURNAL_SRCS) $(DELIVERY_SRCS) $(ADMIN_SRCS))
+DEPENDENCY_FILES = $(OBJS:.o=.d) $(OBJS:.o=.bc.d)
+EXTRA_CLEAN = $(DEPENDENCY_FILES) build
+
+REGRESS_OPTS = --inputdir=.
+ISOLATION_OPTS = --inputdir=test/isolation
+
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+ifeq ($(wildcard $(PGXS)),)
+$(error "$(PG_CONFIG)" names no PostgreSQL with its extension build files: set PG_CONFIG, or run "make setup")
+endif
+
+# The server's headers are system headers, so that our warnings are about our code.
+PG_CPPFLAGS = -Isrc $(HIREDIS_CFLAGS) -isystem $(shell $(PG_CONFIG) --includedir-server)
+PG_CXXFLAGS = $(LANGUAGE_FLAGS) $(WARNING_FLAGS) $(COPT) -MMD -MP
+SHLIB_LINK = $(HIREDIS_LIBS)
+SHLIB_EXPORTS = exports.txt
+override COMPILER = $(CXX) $(CXXFLAGS)
+
+include $(PGXS)
+
+# The bitcode rule of PGXS knows neither the language standard nor header dependencies.
+COMPILE.cxx.bc += $(LANGUAGE_FLAGS) -MMD -MP -MF $@.d -MT $@
+
+$(OBJS) $(OBJS:.o=.bc): Makefile
+src/pg/module.o src/pg/module.bc: $(EXTENSION).control
+src/pg/module.o src/pg/module.bc: override CPPFLAGS += -DCACHE_INVALIDATE_VERSION='"$(EXTVERSION)"'
+
+-include $(DEPENDENCY_FILES)
+
+endif

@@ -1,0 +1,64 @@
+# What is compiled and what is tested. A file that is not listed here does not exist for the build;
+# scripts/check_house sees to it that each is.
+
+# Pure C++: neither the server's headers nor a Redis library.
+CORE_SRCS = \
+	src/core/batch.cpp \
+	src/core/byte_set.cpp \
+	src/core/change_set.cpp \
+	src/core/expand.cpp \
+	src/core/json.cpp \
+	src/core/message_queue.cpp \
+	src/core/payload.cpp \
+	src/core/pending_keys.cpp \
+	src/core/rule.cpp \
+	src/core/rule_binding.cpp \
+	src/core/snapshot.cpp \
+	src/core/template.cpp
+
+# hiredis, and nothing of the server.
+REDIS_SRCS = \
+	src/redis/connection.cpp \
+	src/redis/output_buffer.cpp \
+	src/redis/reply.cpp \
+	src/redis/reply_reader.cpp \
+	src/redis/transport.cpp \
+	src/redis/url.cpp
+
+# The rest knows the server, through src/pg.
+PG_SRCS = \
+	src/pg/extension.cpp \
+	src/pg/guard.cpp \
+	src/pg/settings.cpp
+CAPTURE_SRCS = \
+	src/capture/row_reader.cpp \
+	src/capture/rule_cache.cpp \
+	src/capture/table_facts.cpp \
+	src/capture/transaction.cpp \
+	src/capture/trigger.cpp \
+	src/capture/vocabulary.cpp
+JOURNAL_SRCS = \
+	src/journal/board.cpp \
+	src/journal/handover.cpp \
+	src/journal/ring.cpp \
+	src/journal/scan.cpp \
+	src/journal/segment.cpp \
+	src/journal/shared.cpp
+DELIVERY_SRCS =
+ADMIN_SRCS =
+
+# test/unit: one program of the tests, CORE_SRCS and REDIS_SRCS, and what else is pure.
+UNIT_TESTS = \
+	test/unit/redis_connection_test.cpp \
+	test/unit/redis_reply_test.cpp \
+	test/unit/redis_url_test.cpp
+UNIT_EXTRA_SRCS = \
+	src/journal/ring.cpp
+
+# sql/NAME.sql with expected/NAME.out. Those of REGRESS_UNPRELOADED are run a second time on a server
+# that does not preload the library.
+REGRESS =
+REGRESS_UNPRELOADED = $(firstword $(REGRESS))
+
+# test/isolation/specs/NAME.spec with test/isolation/expected/NAME.out
+ISOLATION =

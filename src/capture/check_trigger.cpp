@@ -1,0 +1,94 @@
+// The event trigger that checks CREATE TRIGGER: a mistake in the arguments is told to who makes it, when he
+// makes it, and the columns that the arguments name become dependencies of the trigger.
+#include <string>
+#include <vector>
+
+#include "capture/table_facts.hpp"
+#include "core/rule.hpp"
+#include "pg/extension.hpp"
+#include "pg/guard.hpp"
+
+namespace cache_invalidate::capture {
+namespace {
+
+// The trigger as relcache has it, or nullptr. The relation stays open.
+const Trigger* find_trigger(Relation table, const char* name) {
+  const TriggerDesc* triggers = table->trigdesc;
+  for (int i = 0; triggers != nullptr && i < triggers->numtriggers; ++i) {
+    if (strcmp(triggers->triggers[i].tgname, name) == 0) return &triggers->triggers[i];
+  }
+  return nullptr;
+}
+
+void check_timing(const Trigger& trigger) {
+  const bool row = TRIGGER_FOR_ROW(trigger.tgtype);
+  if (TRIGGER_FOR_AFTER(trigger.tgtype) && row) return;
+  ereport(ERROR, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+                  errmsg("trigger \"%s\" must be an AFTER trigger FOR EACH ROW", trigger.tgname),
+                  errdetail("Function \"notify_cache_invalidation\" reads the rows that were changed."),
+                  errhint("Write AFTER INSERT OR UPDATE OR DELETE ON ... FOR EACH ROW.")));
+}
+
+void check_table(Relation table) {
+  if (table->rd_rel->relpersistence == RELPERSISTENCE_TEMP) {
+    ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+                    errmsg("\"%s\" is a temporary table", RelationGetRelationName(table)),
+                    errdetail("No cache holds what only one session can see.")));
+  }
+}
+
+void depend_on_columns(const Trigger& trigger, Relation table, const core::Rule& rule) {
+  const ObjectAddress own = {TriggerRelationId, trigger.tgoid, 0};
+  const auto depend = [&](AttrNumber number) {
+    const ObjectAddress column = {RelationRelationId, RelationGetRelid(table), number};
+    recordDependencyOn(&own, &column, DEPENDENCY_NORMAL);
+  };
+  for (const std::int16_t number : rule.columns) depend(number);
+  for (const std::int16_t number : rule.listed) depend(number);
+}
+
+void check_arguments(const Trigger& trigger, Relation table) {
+  core::TableFacts facts;
+  std::vector<std::string> arguments;
+  pg::guarded([&] {
+    read_table_facts(table, facts);
+    read_arguments(trigger, arguments);
+  });
+  core::Result<core::RuleSpec> spec = core::parse_rule(arguments);
+  if (!spec.ok()) throw pg::ReportedError(spec.error());
+  core::Result<core::Rule> rule = core::bind_rule(spec.value(), facts);
+  if (!rule.ok()) throw pg::ReportedError(rule.error());
+  pg::guarded([&] {
+    // Only a warning: in a dump the servers may come from elsewhere.
+    for (const std::string& server : spec.value().servers) {
+      if (OidIsValid(get_foreign_server_oid(server.c_str(), true))) continue;
+      ereport(WARNING, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("server \"%s\" does not exist", server.c_str()),
+                        errdetail("Trigger \"%s\" names it in argument \"server\".", trigger.tgname),
+                        errhint("Make it with CREATE SERVER ... FOREIGN DATA WRAPPER cache_invalidate.")));
+    }
+    depend_on_columns(trigger, table, rule.value());
+  });
+}
+
+}  // namespace
+
+CACHE_INVALIDATE_FUNCTION(check_trigger) {
+  if (!CALLED_AS_EVENT_TRIGGER(fcinfo)) {
+    ereport(ERROR, (errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
+                    errmsg("not called by the event trigger manager")));
+  }
+  const auto* data = reinterpret_cast<EventTriggerData*>(fcinfo->context);
+  if (!IsA(data->parsetree, CreateTrigStmt)) return PointerGetDatum(nullptr);
+  auto* statement = reinterpret_cast<CreateTrigStmt*>(data->parsetree);
+  Relation table = table_openrv(statement->relation, AccessShareLock);
+  const Trigger* trigger = find_trigger(table, statement->trigname);
+  if (trigger != nullptr && pg::is_trigger_function(trigger->tgfoid)) {
+    check_table(table);
+    check_timing(*trigger);
+    check_arguments(*trigger, table);
+  }
+  table_close(table, AccessShareLock);
+  return PointerGetDatum(nullptr);
+}
+
+}  // namespace cache_invalidate::capture

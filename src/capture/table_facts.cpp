@@ -1,0 +1,68 @@
+#include "capture/table_facts.hpp"
+
+namespace cache_invalidate::capture {
+namespace {
+
+core::JsonKind json_kind_of(Oid type) {
+  switch (getBaseType(type)) {
+    case INT2OID:
+    case INT4OID:
+    case INT8OID:
+    case FLOAT4OID:
+    case FLOAT8OID:
+    case NUMERICOID:
+    case OIDOID:
+      return core::JsonKind::number;
+    case BOOLOID:
+      return core::JsonKind::boolean;
+    case JSONOID:
+    case JSONBOID:
+      return core::JsonKind::json;
+    default:
+      return core::JsonKind::text;
+  }
+}
+
+const char* utf8(const char* text) { return pg_server_to_any(text, static_cast<int>(strlen(text)), PG_UTF8); }
+
+void add_primary_key(Relation table, core::TableFacts& facts) {
+  const Oid index = pg::primary_key_index(table);
+  if (!OidIsValid(index)) return;
+  HeapTuple tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
+  if (!HeapTupleIsValid(tuple)) return;
+  auto* row = reinterpret_cast<Form_pg_index>(GETSTRUCT(tuple));
+  for (int i = 0; i < row->indnkeyatts; ++i) {
+    const Form_pg_attribute column = TupleDescAttr(RelationGetDescr(table), row->indkey.values[i] - 1);
+    facts.primary_key.emplace_back(utf8(NameStr(column->attname)));
+  }
+  ReleaseSysCache(tuple);
+}
+
+}  // namespace
+
+Oid reported_table(Relation table) {
+  if (!table->rd_rel->relispartition) return RelationGetRelid(table);
+  List* ancestors = get_partition_ancestors(RelationGetRelid(table));
+  const Oid root = ancestors == NIL ? RelationGetRelid(table) : llast_oid(ancestors);
+  list_free(ancestors);
+  return root;
+}
+
+void read_table_facts(Relation table, core::TableFacts& facts) {
+  const Oid root = reported_table(table);
+  facts.schema = utf8(get_namespace_name(get_rel_namespace(root)));
+  facts.table = utf8(get_rel_name(root));
+  const TupleDesc descriptor = RelationGetDescr(table);
+  for (int i = 0; i < descriptor->natts; ++i) {
+    const Form_pg_attribute column = TupleDescAttr(descriptor, i);
+    if (column->attisdropped) continue;
+    facts.columns.push_back({utf8(NameStr(column->attname)), column->attnum, json_kind_of(column->atttypid)});
+  }
+  add_primary_key(table, facts);
+}
+
+void read_arguments(const Trigger& trigger, std::vector<std::string>& arguments) {
+  for (int i = 0; i < trigger.tgnargs; ++i) arguments.emplace_back(utf8(trigger.tgargs[i]));
+}
+
+}  // namespace cache_invalidate::capture

@@ -1,0 +1,145 @@
+#include "capture/transaction.hpp"
+
+#include <string>
+
+#include "capture/rule_cache.hpp"
+#include "capture/vocabulary.hpp"
+#include "journal/handover.hpp"
+#include "journal/segment.hpp"
+#include "pg/clock.hpp"
+#include "pg/extension.hpp"
+#include "pg/guard.hpp"
+#include "pg/settings.hpp"
+
+namespace cache_invalidate::capture {
+namespace {
+
+// Writing early in many small pieces would cost more rows than it saves memory.
+constexpr std::uint32_t kLeastSpill = 1024;
+
+struct State {
+  core::ChangeSet changes;
+  core::BatchWriter writer;
+  std::string framed;        // for the ring; empty: the worker has to read the journal
+  std::uint64_t xid = 0;
+  int segment = -1;          // the one this transaction writes to; -1: none yet
+  bool spilled = false;      // part of the batch is in the journal only
+  bool flushed = false;      // PRE_COMMIT has run
+  bool journalled = false;
+};
+
+// Never destroyed: the server's exit handlers may still run our callbacks.
+State& state() {
+  static State* instance = new State();
+  return *instance;
+}
+
+void reset() noexcept {
+  State& own = state();
+  own.changes.clear();
+  own.framed.clear();
+  own.segment = -1;
+  own.spilled = own.flushed = own.journalled = false;
+  forget_replaced_rules();
+}
+
+// Writes what was added from item `from` on into the journal. False: nothing of it is owed to anybody, or the
+// extension is being dropped by this very transaction.
+bool write_journal(std::uint32_t from) {
+  State& own = state();
+  const pg::Extension* extension = pg::extension();
+  if (extension == nullptr) return false;
+  const int segment = journal::lock_for_append(*extension, own.segment);
+  extension = pg::extension();
+  if (extension == nullptr) return false;
+  const core::Vocabulary& vocabulary = resolved_vocabulary(extension->wrapper);
+  own.xid = U64FromFullTransactionId(GetTopFullTransactionId());
+  own.writer.begin({own.xid, pg::unix_microseconds(GetCurrentTimestamp())}, vocabulary);
+  own.changes.write(own.writer, from);
+  if (own.writer.chunk_ends().empty()) return false;
+  if (!journal::append(*extension, segment, own.writer.bytes(), own.writer.chunk_ends())) return false;
+  own.segment = segment;
+  return true;
+}
+
+void spill() {
+  State& own = state();
+  const std::uint32_t from = own.changes.innermost_start();
+  if (write_journal(from)) own.spilled = own.journalled = true;
+  own.changes.forget(from);
+}
+
+void flush() {
+  State& own = state();
+  own.flushed = true;
+  if (!own.changes.empty() && write_journal(0)) {
+    own.journalled = true;
+    if (!own.spilled) core::frame_chunks(own.framed, own.writer.bytes(), own.writer.chunk_ends());
+  }
+  if (own.journalled) journal::prepare_handover();
+}
+
+void deliver(journal::HandoverKind kind) noexcept {
+  State& own = state();
+  if (own.journalled) {
+    journal::hand_over(kind, own.xid, static_cast<std::uint32_t>(own.segment), own.spilled ? "" : own.framed);
+  }
+  reset();
+}
+
+void on_transaction(XactEvent event, void* /*argument*/) {
+  switch (event) {
+    case XACT_EVENT_PRE_COMMIT:
+    case XACT_EVENT_PRE_PREPARE:
+      flush();
+      break;
+    case XACT_EVENT_COMMIT:
+      deliver(journal::HandoverKind::batch);
+      break;
+    case XACT_EVENT_PREPARE:
+      deliver(journal::HandoverKind::prepared);
+      break;
+    case XACT_EVENT_ABORT:
+      reset();
+      break;
+    case XACT_EVENT_PARALLEL_PRE_COMMIT:
+    case XACT_EVENT_PARALLEL_COMMIT:
+    case XACT_EVENT_PARALLEL_ABORT:
+      break;  // parallel workers change no rows
+  }
+}
+
+void on_savepoint(SubXactEvent event, SubTransactionId /*own*/, SubTransactionId /*parent*/, void* /*argument*/) {
+  switch (event) {
+    case SUBXACT_EVENT_ABORT_SUB:
+      state().changes.rollback(GetCurrentTransactionNestLevel());
+      break;
+    case SUBXACT_EVENT_COMMIT_SUB:
+      state().changes.release(GetCurrentTransactionNestLevel());
+      break;
+    case SUBXACT_EVENT_START_SUB:
+    case SUBXACT_EVENT_PRE_COMMIT_SUB:
+      break;
+  }
+}
+
+}  // namespace
+
+core::ChangeSet& changes() { return state().changes; }
+
+void changes_added() {
+  State& own = state();
+  if (own.flushed) {
+    spill();
+    return;
+  }
+  if (own.changes.memory() <= static_cast<std::size_t>(settings::max_change_set_memory) * 1024) return;
+  if (own.changes.size() - own.changes.innermost_start() >= kLeastSpill) spill();
+}
+
+void watch_transactions() {
+  RegisterXactCallback(pg::Entry<&on_transaction>::call, nullptr);
+  RegisterSubXactCallback(pg::Entry<&on_savepoint>::call, nullptr);
+}
+
+}  // namespace cache_invalidate::capture

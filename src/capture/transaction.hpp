@@ -1,0 +1,23 @@
+// The transaction of this backend: its change set, and what happens to it when the transaction ends.
+//
+//   trigger          changes() grows; beyond its memory limit it is written to the journal early
+//   savepoint ends   the change set takes back, or passes up, what the savepoint added
+//   PRE_COMMIT       encoded once, journalled (PRE_PREPARE likewise)
+//   COMMIT           the same bytes go to the worker; the commit is visible, its locks are still held
+//   ABORT            forgotten
+#pragma once
+
+#include "core/change_set.hpp"
+
+namespace cache_invalidate::capture {
+
+core::ChangeSet& changes();
+
+// After adding to changes(): bounds its memory, and sees to it that what another extension's commit
+// callback changes after ours has run is journalled too. May raise an error.
+void changes_added();
+
+// Once a process, from _PG_init.
+void watch_transactions();
+
+}  // namespace cache_invalidate::capture

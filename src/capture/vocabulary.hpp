@@ -1,0 +1,27 @@
+// Vocabulary: this backend's numbers for the scopes and shapes of its rules.
+//
+// A scope is asked for by table owner and server names; which servers that means is looked up when a
+// transaction is journalled, so that a server made, dropped, granted or revoked counts at once, also for
+// triggers that are already compiled.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/batch.hpp"
+
+#include "pg/postgres.hpp"
+
+namespace cache_invalidate::capture {
+
+// No server call in these two.
+std::uint32_t shape_number(const core::Shape& shape);
+std::uint32_t scope_number(Oid table_owner, const std::vector<std::string>& servers);
+
+// The vocabulary with its scopes as of now. In a transaction; may raise an error.
+const core::Vocabulary& resolved_vocabulary(Oid wrapper);
+
+// Once a process, from _PG_init.
+void watch_servers();
+
+}  // namespace cache_invalidate::capture

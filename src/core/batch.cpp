@@ -1,0 +1,210 @@
+#include "core/batch.hpp"
+
+#include <algorithm>
+
+namespace cache_invalidate::core {
+namespace {
+
+// A journal row of this size stays inline in the page, out of reach of the server's TOAST compression.
+constexpr std::size_t kChunkBytes = 1900;
+constexpr std::size_t kItemOverhead = 32;
+constexpr std::uint32_t kLongOwner = 15;
+constexpr std::uint64_t kMostServers = 4096;
+
+void put_tag(std::string& out, BatchReader::Kind kind, std::uint32_t owner = 0) {
+  const auto high = static_cast<std::uint32_t>(kind) << 4;
+  if (owner < kLongOwner) {
+    out.push_back(static_cast<char>(high | owner));
+  } else {
+    out.push_back(static_cast<char>(high | kLongOwner));
+    put_varint(out, owner);
+  }
+}
+
+}  // namespace
+
+std::string_view operation_name(Operation operation) {
+  switch (operation) {
+    case Operation::insert: return "INSERT";
+    case Operation::update: return "UPDATE";
+    case Operation::remove: return "DELETE";
+    case Operation::test: return "TEST";
+  }
+  return "UPDATE";
+}
+
+void BatchWriter::begin(BatchHeader header, const Vocabulary& vocabulary) {
+  header_ = header;
+  vocabulary_ = &vocabulary;
+  bytes_.clear();
+  ends_.clear();
+  open_ = false;
+}
+
+void BatchWriter::begin_chunk() {
+  if (open_) ends_.push_back(bytes_.size());
+  chunk_start_ = bytes_.size();
+  open_ = true;
+  scopes_.clear();
+  shapes_.clear();
+  bytes_.push_back(static_cast<char>(kBatchVersion));
+  put_varint(bytes_, header_.xid);
+  put_fixed64(bytes_, static_cast<std::uint64_t>(header_.time));
+}
+
+void BatchWriter::prepare(std::size_t item_size) {
+  if (!open_ || chunk_size() + item_size + kItemOverhead > kChunkBytes) begin_chunk();
+}
+
+std::uint32_t BatchWriter::define_scope(std::uint32_t scope) {
+  const auto known = std::find(scopes_.begin(), scopes_.end(), scope);
+  if (known != scopes_.end()) return static_cast<std::uint32_t>(known - scopes_.begin());
+  const Scope& servers = vocabulary_->scopes[scope];
+  put_tag(bytes_, BatchReader::Kind::scope);
+  put_varint(bytes_, servers.size());
+  for (const std::uint32_t server : servers) put_varint(bytes_, server);
+  scopes_.push_back(scope);
+  return static_cast<std::uint32_t>(scopes_.size() - 1);
+}
+
+std::uint32_t BatchWriter::define_shape(std::uint32_t index) {
+  const auto known = std::find(shapes_.begin(), shapes_.end(), index);
+  if (known != shapes_.end()) return static_cast<std::uint32_t>(known - shapes_.begin());
+  const Shape& shape = vocabulary_->shapes[index];
+  put_tag(bytes_, BatchReader::Kind::shape);
+  const auto flags = static_cast<std::uint32_t>(shape.format) << 1 | (shape.has_channel ? 1U : 0U);
+  bytes_.push_back(static_cast<char>(flags));
+  if (shape.has_channel) put_bytes(bytes_, shape.channel);
+  put_bytes(bytes_, shape.name);
+  shapes_.push_back(index);
+  return static_cast<std::uint32_t>(shapes_.size() - 1);
+}
+
+void BatchWriter::key(std::uint32_t scope, std::string_view key_bytes) {
+  if (vocabulary_->scopes[scope].empty()) return;
+  prepare(key_bytes.size());
+  const std::uint32_t owner = define_scope(scope);
+  put_tag(bytes_, BatchReader::Kind::key, owner);
+  put_bytes(bytes_, key_bytes);
+}
+
+void BatchWriter::message(std::uint32_t shape, Operation operation, std::string_view id, std::string_view fields) {
+  prepare(id.size() + fields.size());
+  const std::uint32_t owner = define_shape(shape);
+  put_tag(bytes_, BatchReader::Kind::message, owner);
+  bytes_.push_back(static_cast<char>(operation));
+  put_bytes(bytes_, id);
+  put_bytes(bytes_, fields);
+}
+
+void BatchWriter::error(std::string_view encoded) {
+  prepare(encoded.size());
+  put_tag(bytes_, BatchReader::Kind::error);
+  bytes_.append(encoded);
+}
+
+void BatchWriter::probe(std::string_view probe_bytes) {
+  prepare(probe_bytes.size());
+  put_tag(bytes_, BatchReader::Kind::probe);
+  put_bytes(bytes_, probe_bytes);
+}
+
+const std::vector<std::size_t>& BatchWriter::chunk_ends() {
+  if (open_) {
+    ends_.push_back(bytes_.size());
+    open_ = false;
+  }
+  return ends_;
+}
+
+void frame_chunks(std::string& out, const std::string& bytes, const std::vector<std::size_t>& ends) {
+  out.clear();
+  std::size_t start = 0;
+  for (const std::size_t end : ends) {
+    put_bytes(out, std::string_view(bytes).substr(start, end - start));
+    start = end;
+  }
+}
+
+std::string encode_error(const ErrorRecord& error) {
+  std::string out;
+  put_bytes(out, error.table);
+  put_bytes(out, error.operation);
+  put_bytes(out, error.message);
+  put_bytes(out, error.context);
+  return out;
+}
+
+Result<BatchReader> BatchReader::open(std::string_view chunk) {
+  BatchReader reader(chunk);
+  const std::uint8_t version = reader.reader_.byte();
+  reader.header_.xid = reader.reader_.varint();
+  reader.header_.time = static_cast<std::int64_t>(reader.reader_.fixed64());
+  if (!reader.reader_.ok() || version != kBatchVersion) {
+    return Error{sqlstate::kDataCorrupted, "journal row is not a batch of this version", "", ""};
+  }
+  return reader;
+}
+
+bool BatchReader::define(Kind kind) {
+  if (kind == Kind::scope) {
+    const std::uint64_t count = reader_.varint();
+    if (!reader_.ok() || count > kMostServers) return fail();
+    Scope scope;
+    for (std::uint64_t i = 0; i < count; ++i) scope.push_back(static_cast<std::uint32_t>(reader_.varint()));
+    scopes_.push_back(std::move(scope));
+  } else {
+    Shape shape;
+    const std::uint8_t flags = reader_.byte();
+    shape.format = (flags >> 1) == 0 ? Format::record : Format::resource;
+    shape.has_channel = (flags & 1) != 0;
+    if (shape.has_channel) shape.channel = reader_.bytes();
+    shape.name = reader_.bytes();
+    shapes_.push_back(std::move(shape));
+  }
+  return reader_.ok() || fail();
+}
+
+bool BatchReader::next(Item& item) {
+  while (!reader_.at_end()) {
+    const std::uint8_t tag = reader_.byte();
+    item.kind = static_cast<Kind>(tag >> 4);
+    std::uint64_t owner = tag & kLongOwner;
+    if (owner == kLongOwner) owner = reader_.varint();
+    switch (item.kind) {
+      case Kind::scope:
+      case Kind::shape:
+        if (!define(item.kind)) return false;
+        continue;
+      case Kind::key:
+        if (owner >= scopes_.size()) return fail();
+        item.scope = &scopes_[owner];
+        item.bytes = reader_.bytes();
+        break;
+      case Kind::message: {
+        const std::uint8_t operation = reader_.byte();
+        if (owner >= shapes_.size() || operation > static_cast<std::uint8_t>(Operation::test)) return fail();
+        item.shape = &shapes_[owner];
+        item.operation = static_cast<Operation>(operation);
+        item.id = reader_.bytes();
+        item.fields = reader_.bytes();
+        break;
+      }
+      case Kind::error:
+        item.error.table = reader_.bytes();
+        item.error.operation = reader_.bytes();
+        item.error.message = reader_.bytes();
+        item.error.context = reader_.bytes();
+        break;
+      case Kind::probe:
+        item.bytes = reader_.bytes();
+        break;
+      default:
+        return fail();
+    }
+    return reader_.ok() || fail();
+  }
+  return false;
+}
+
+}  // namespace cache_invalidate::core

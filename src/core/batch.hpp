@@ -1,0 +1,147 @@
+// The batch: what one transaction made stale, as bytes. The same bytes stand in the journal and in the ring.
+//
+// A batch is a sequence of chunks. A chunk is decodable alone and small enough for one journal row, except
+// when a single key is longer than that. Format of a chunk (all integers varints unless said otherwise):
+//
+//   version (one byte, kBatchVersion), transaction id (64-bit), time (fixed64, microseconds since 1970)
+//   then items until the end, each a tag byte (kind in the high, owner in the low four bits; owner 15 means
+//   that a varint with the owner follows) and
+//     scope    count, server ids            defines the next scope number of this chunk
+//     shape    format, channel flag, channel, name     defines the next shape number of this chunk
+//     key      (owner: scope) bytes
+//     message  (owner: shape) operation, id, fields
+//     error    table, operation, message, context
+//     probe    bytes
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/bytes.hpp"
+#include "core/result.hpp"
+#include "core/rule.hpp"
+
+namespace cache_invalidate::core {
+
+inline constexpr std::uint8_t kBatchVersion = 1;
+inline constexpr std::uint8_t kWatermarkVersion = 2;
+
+enum class Operation : std::uint8_t { insert = 0, update = 1, remove = 2, test = 3 };
+
+// "INSERT", "UPDATE", "DELETE", "TEST".
+std::string_view operation_name(Operation operation);
+
+// What the messages of one rule have in common.
+struct Shape {
+  Format format = Format::record;
+  bool has_channel = false;  // false: cache_invalidate.notify_channel of the moment of delivery
+  std::string channel;
+  std::string name;
+
+  bool operator==(const Shape& other) const {
+    return format == other.format && has_channel == other.has_channel && channel == other.channel && name == other.name;
+  }
+};
+
+// Ids of the servers that a key goes to.
+using Scope = std::vector<std::uint32_t>;
+
+// The numbers that a change set uses for scopes and shapes, resolved when the batch is written.
+struct Vocabulary {
+  std::vector<Scope> scopes;
+  std::vector<Shape> shapes;
+};
+
+struct BatchHeader {
+  std::uint64_t xid = 0;   // the whole 64-bit id of the top-level transaction
+  std::int64_t time = 0;   // microseconds since 1970, taken as the transaction began to commit
+};
+
+struct ErrorRecord {
+  std::string_view table;
+  std::string_view operation;
+  std::string_view message;
+  std::string_view context;
+};
+
+class BatchWriter {
+ public:
+  // Begins a new batch, keeping the memory of the last. The vocabulary must outlive it.
+  void begin(BatchHeader header, const Vocabulary& vocabulary);
+
+  // A key whose scope holds no server is left out.
+  void key(std::uint32_t scope, std::string_view bytes);
+  void message(std::uint32_t shape, Operation operation, std::string_view id, std::string_view fields);
+  void error(std::string_view encoded);
+  void probe(std::string_view bytes);
+
+  // The finished chunks, one after the other, and where each ends.
+  const std::string& bytes() const { return bytes_; }
+  const std::vector<std::size_t>& chunk_ends();
+
+ private:
+  std::size_t chunk_size() const { return bytes_.size() - chunk_start_; }
+  void prepare(std::size_t item_size);
+  void begin_chunk();
+  std::uint32_t define_scope(std::uint32_t scope);
+  std::uint32_t define_shape(std::uint32_t shape);
+
+  BatchHeader header_;
+  const Vocabulary* vocabulary_ = nullptr;
+  std::string bytes_;
+  std::vector<std::size_t> ends_;
+  std::size_t chunk_start_ = 0;
+  bool open_ = false;
+  // What this chunk has defined, by its number there. A chunk uses few of what a session may know.
+  std::vector<std::uint32_t> scopes_;
+  std::vector<std::uint32_t> shapes_;
+};
+
+// The chunks of a batch for the ring: each behind its length.
+void frame_chunks(std::string& out, const std::string& bytes, const std::vector<std::size_t>& ends);
+
+std::string encode_error(const ErrorRecord& error);
+
+// Reads one chunk from untrusted bytes.
+class BatchReader {
+ public:
+  enum class Kind : std::uint8_t { scope = 1, shape = 2, key = 3, message = 4, error = 5, probe = 6 };
+
+  // What next() found; the views point into the chunk, the pointers into the reader.
+  struct Item {
+    Kind kind;
+    const Scope* scope = nullptr;
+    const Shape* shape = nullptr;
+    std::string_view bytes;  // key, or probe
+    Operation operation = Operation::update;
+    std::string_view id;
+    std::string_view fields;
+    ErrorRecord error;
+  };
+
+  static Result<BatchReader> open(std::string_view chunk);
+
+  const BatchHeader& header() const { return header_; }
+
+  // False at the end of the chunk, or when it is damaged: ask damaged().
+  bool next(Item& item);
+  bool damaged() const { return damaged_; }
+
+ private:
+  explicit BatchReader(std::string_view chunk) : reader_(chunk) {}
+  bool define(Kind kind);
+  bool fail() {
+    damaged_ = true;
+    return false;
+  }
+
+  ByteReader reader_;
+  BatchHeader header_;
+  std::vector<Scope> scopes_;
+  std::vector<Shape> shapes_;
+  bool damaged_ = false;
+};
+
+}  // namespace cache_invalidate::core

@@ -1,0 +1,109 @@
+#include "core/byte_set.hpp"
+
+#include <cstring>
+#include <limits>
+#include <stdexcept>
+
+namespace cache_invalidate::core {
+namespace {
+
+constexpr std::size_t kFirstSlots = 64;
+
+// A multiplicative hash over eight bytes at a time: keys are short, so the set-up cost of stronger ones
+// would dominate. A flood of chosen collisions costs its own transaction only.
+std::uint32_t hash_of(std::uint32_t tag, std::string_view bytes) {
+  constexpr std::uint64_t kPrime = 0x9E3779B97F4A7C15ULL;
+  std::uint64_t hash = (static_cast<std::uint64_t>(tag) + 1) * kPrime ^ bytes.size();
+  const char* next = bytes.data();
+  std::size_t left = bytes.size();
+  while (left >= 8) {
+    std::uint64_t word;
+    std::memcpy(&word, next, 8);
+    hash = (hash ^ word) * kPrime;
+    hash ^= hash >> 32;
+    next += 8;
+    left -= 8;
+  }
+  std::uint64_t tail = 0;
+  if (left > 0) std::memcpy(&tail, next, left);
+  hash = (hash ^ tail) * kPrime;
+  return static_cast<std::uint32_t>(hash >> 32);
+}
+
+}  // namespace
+
+ByteSet::Added ByteSet::add(std::uint32_t tag, std::string_view bytes) {
+  if ((entries_.size() + 1) * 4 > slots_.size() * 3) grow();
+  const std::uint32_t hash = hash_of(tag, bytes);
+  const std::size_t mask = slots_.size() - 1;
+  std::size_t slot = hash & mask;
+  while (slots_[slot] != kEmpty) {
+    const std::uint32_t index = slots_[slot] - 1;
+    const Entry& entry = entries_[index];
+    if (entry.hash == hash && entry.tag == tag && this->bytes(index) == bytes) return {index, false};
+    slot = (slot + 1) & mask;
+  }
+  if (arena_.size() + bytes.size() > std::numeric_limits<std::uint32_t>::max()) {
+    throw std::length_error("byte set arena is full");
+  }
+  const auto offset = static_cast<std::uint32_t>(arena_.size());
+  const auto index = static_cast<std::uint32_t>(entries_.size());
+  entries_.push_back({offset, static_cast<std::uint32_t>(bytes.size()), hash, tag});
+  try {
+    arena_.append(bytes);
+  } catch (...) {
+    entries_.pop_back();
+    throw;
+  }
+  slots_[slot] = index + 1;
+  return {index, true};
+}
+
+void ByteSet::grow() {
+  const std::size_t size = slots_.empty() ? kFirstSlots : slots_.size() * 2;
+  std::vector<std::uint32_t> slots(size, kEmpty);
+  const std::size_t mask = size - 1;
+  // In insertion order: truncate() relies on newer entries never standing before older ones of a probe run.
+  for (std::uint32_t index = 0; index < entries_.size(); ++index) {
+    std::size_t slot = entries_[index].hash & mask;
+    while (slots[slot] != kEmpty) slot = (slot + 1) & mask;
+    slots[slot] = index + 1;
+  }
+  slots_.swap(slots);
+}
+
+std::size_t ByteSet::slot_of(std::uint32_t index) const {
+  const std::size_t mask = slots_.size() - 1;
+  std::size_t slot = entries_[index].hash & mask;
+  while (slots_[slot] != index + 1) slot = (slot + 1) & mask;
+  return slot;
+}
+
+void ByteSet::truncate(std::uint32_t size) {
+  while (entries_.size() > size) {
+    // Emptying a slot is safe: whatever probed past it is newer and has been removed already.
+    slots_[slot_of(static_cast<std::uint32_t>(entries_.size() - 1))] = kEmpty;
+    arena_.resize(entries_.back().offset);
+    entries_.pop_back();
+  }
+}
+
+void ByteSet::clear() {
+  if (memory() > kKeptBytes) {
+    ByteSet().swap(*this);
+    return;
+  }
+  truncate(0);
+}
+
+std::size_t ByteSet::memory() const {
+  return arena_.size() + entries_.size() * sizeof(Entry) + slots_.size() * sizeof(std::uint32_t);
+}
+
+void ByteSet::swap(ByteSet& other) noexcept {
+  arena_.swap(other.arena_);
+  entries_.swap(other.entries_);
+  slots_.swap(other.slots_);
+}
+
+}  // namespace cache_invalidate::core

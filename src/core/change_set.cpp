@@ -1,0 +1,173 @@
+#include "core/change_set.hpp"
+
+#include <limits>
+#include <stdexcept>
+
+namespace cache_invalidate::core {
+namespace {
+constexpr std::size_t kKeptBytes = 256 * 1024;
+constexpr std::uint32_t kOwnerMask = 0x0FFFFFFF;
+}  // namespace
+
+void ChangeSet::enter(int level) {
+  if (level <= 1 || (!marks_.empty() && marks_.back().level >= level)) return;
+  marks_.push_back({level, items_.size(), undo_.size(), fields_.size()});
+}
+
+std::uint32_t ChangeSet::add(Kind kind, std::uint32_t owner, std::string_view bytes, int level, bool& inserted) {
+  enter(level);
+  const ByteSet::Added added = items_.add(tag_of(kind, owner), bytes);
+  inserted = added.inserted;
+  if (inserted) {
+    try {
+      states_.emplace_back();
+    } catch (...) {
+      items_.truncate(added.index);
+      throw;
+    }
+  }
+  return added.index;
+}
+
+void ChangeSet::add_key(std::uint32_t scope, std::string_view key, int level) {
+  bool inserted;
+  add(Kind::key, scope, key, level, inserted);
+}
+
+void ChangeSet::add_error(const ErrorRecord& error, int level) {
+  bool inserted;
+  add(Kind::error, 0, encode_error(error), level, inserted);
+}
+
+void ChangeSet::add_probe(std::string_view probe, int level) {
+  bool inserted;
+  add(Kind::probe, 0, probe, level, inserted);
+}
+
+void ChangeSet::add_change(std::uint32_t shape, std::string_view id, Operation operation, std::string_view fields, int level) {
+  bool inserted;
+  const std::uint32_t index = add(Kind::change, shape, id, level, inserted);
+  if (!inserted) save(index);
+  State& state = states_[index];
+  if (inserted) state.existed_before = operation != Operation::insert;
+  state.exists_now = operation != Operation::remove;
+  state.operation = operation;
+  set_fields(state, fields);
+}
+
+// Keeps the state of an item of an outer level, once a level, before the innermost level changes it.
+void ChangeSet::save(std::uint32_t index) {
+  if (marks_.empty() || index >= marks_.back().items) return;
+  State& state = states_[index];
+  if (state.saved_level == marks_.back().level) return;
+  undo_.push_back({index, state});
+  state.saved_level = static_cast<std::int32_t>(marks_.back().level);
+}
+
+void ChangeSet::set_fields(State& state, std::string_view fields) {
+  const std::size_t own_start = marks_.empty() ? 0 : marks_.back().fields;
+  if (fields.size() <= state.fields_room && (state.fields_offset >= own_start || fields.empty())) {
+    fields_.replace(state.fields_offset, fields.size(), fields);
+    state.fields_size = static_cast<std::uint32_t>(fields.size());
+    return;
+  }
+  if (fields_.size() + fields.size() > std::numeric_limits<std::uint32_t>::max()) {
+    throw std::length_error("change set is full");
+  }
+  state.fields_offset = static_cast<std::uint32_t>(fields_.size());
+  state.fields_size = state.fields_room = static_cast<std::uint32_t>(fields.size());
+  fields_.append(fields);
+}
+
+void ChangeSet::rollback(int level) {
+  while (!marks_.empty() && marks_.back().level >= level) {
+    const Mark mark = marks_.back();
+    marks_.pop_back();
+    while (undo_.size() > mark.undo) {
+      states_[undo_.back().index] = undo_.back().state;
+      undo_.pop_back();
+    }
+    items_.truncate(mark.items);
+    states_.resize(mark.items);
+    fields_.resize(mark.fields);
+  }
+}
+
+void ChangeSet::release(int level) {
+  if (marks_.empty() || marks_.back().level < level) return;
+  const Mark mark = marks_.back();
+  const bool parent_has_mark = marks_.size() > 1 && marks_[marks_.size() - 2].level == level - 1;
+  if (level - 1 > 1 && !parent_has_mark) {
+    marks_.back().level = level - 1;
+    for (std::size_t i = mark.undo; i < undo_.size(); ++i) {
+      states_[undo_[i].index].saved_level = static_cast<std::int32_t>(level - 1);
+    }
+    return;
+  }
+  marks_.pop_back();
+  // The level above needs only the undo records of what it did not make itself and has not saved itself.
+  const std::uint32_t own_items = marks_.empty() ? 0 : marks_.back().items;
+  std::size_t kept = mark.undo;
+  for (std::size_t i = mark.undo; i < undo_.size(); ++i) {
+    const Undo undo = undo_[i];
+    states_[undo.index].saved_level = static_cast<std::int32_t>(level - 1 > 1 ? level - 1 : 0);
+    if (!marks_.empty() && undo.index < own_items && undo.state.saved_level != level - 1) undo_[kept++] = undo;
+  }
+  undo_.resize(kept);
+}
+
+std::size_t ChangeSet::memory() const {
+  return items_.memory() + states_.size() * sizeof(State) + fields_.size() + undo_.size() * sizeof(Undo);
+}
+
+void ChangeSet::write(BatchWriter& out, std::uint32_t from) const {
+  for (std::uint32_t index = from; index < items_.size(); ++index) {
+    const std::uint32_t owner = items_.tag(index) & kOwnerMask;
+    const State& state = states_[index];
+    switch (static_cast<Kind>(items_.tag(index) >> 28)) {
+      case Kind::key:
+        out.key(owner, items_.bytes(index));
+        break;
+      case Kind::change: {
+        if (!state.existed_before && !state.exists_now) break;  // came and went
+        Operation net = !state.exists_now      ? Operation::remove
+                        : state.existed_before ? Operation::update
+                                               : Operation::insert;
+        if (state.operation == Operation::test) net = Operation::test;
+        out.message(owner, net, items_.bytes(index),
+                    std::string_view(fields_).substr(state.fields_offset, state.fields_size));
+        break;
+      }
+      case Kind::error:
+        out.error(items_.bytes(index));
+        break;
+      case Kind::probe:
+        out.probe(items_.bytes(index));
+        break;
+    }
+  }
+}
+
+void ChangeSet::forget(std::uint32_t from) {
+  if (from == 0) {
+    clear();
+    return;
+  }
+  items_.truncate(from);
+  states_.resize(from);
+  // Fields of outer items that this level changed stand behind the mark too; without any, it all goes.
+  if (undo_.size() == marks_.back().undo) fields_.resize(marks_.back().fields);
+}
+
+void ChangeSet::clear() {
+  items_.clear();
+  states_.clear();
+  fields_.clear();
+  undo_.clear();
+  marks_.clear();
+  if (fields_.capacity() > kKeptBytes) fields_.shrink_to_fit();
+  if (states_.capacity() * sizeof(State) > kKeptBytes) states_.shrink_to_fit();
+  if (undo_.capacity() * sizeof(Undo) > kKeptBytes) undo_.shrink_to_fit();
+}
+
+}  // namespace cache_invalidate::core

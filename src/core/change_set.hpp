@@ -1,0 +1,81 @@
+// ChangeSet: what one transaction has made stale so far, folded, and able to take back a savepoint.
+//
+// Keys are a set. Changes of one record fold into their net effect. Levels are the server's transaction
+// nesting levels: 1 is the transaction itself, each savepoint adds one. Marks are made only for levels
+// that add something, so that a savepoint which touches nothing costs nothing.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/batch.hpp"
+#include "core/byte_set.hpp"
+
+namespace cache_invalidate::core {
+
+class ChangeSet {
+ public:
+  // Each may throw std::bad_alloc or std::length_error; what was there before stays as it was.
+  void add_key(std::uint32_t scope, std::string_view key, int level);
+  // `fields` is a JSON fragment ("\"a\":1,\"b\":2") that replaces the one of an earlier change of the record.
+  void add_change(std::uint32_t shape, std::string_view id, Operation operation, std::string_view fields, int level);
+  void add_error(const ErrorRecord& error, int level);
+  void add_probe(std::string_view probe, int level);
+
+  // A savepoint of this level was rolled back: forgets what was added at it and below.
+  void rollback(int level);
+  // A savepoint of this level was released: what it added belongs to the level above.
+  void release(int level);
+
+  bool empty() const { return items_.empty(); }
+  std::uint32_t size() const { return items_.size(); }
+  // Memory in use, in bytes.
+  std::size_t memory() const;
+
+  // What was added at the innermost level may be written out early and forgotten, since it lives and dies
+  // with that level: the number of the first such item.
+  std::uint32_t innermost_start() const { return marks_.empty() ? 0 : marks_.back().items; }
+  void write(BatchWriter& out, std::uint32_t from) const;
+  void forget(std::uint32_t from);
+
+  void clear();
+
+ private:
+  enum class Kind : std::uint32_t { key = 0, change = 1, error = 2, probe = 3 };
+
+  struct State {
+    bool existed_before = false;
+    bool exists_now = false;
+    Operation operation = Operation::update;
+    std::int32_t saved_level = 0;      // the innermost level that holds an undo of this state
+    std::uint32_t fields_offset = 0;
+    std::uint32_t fields_size = 0;
+    std::uint32_t fields_room = 0;
+  };
+  struct Undo {
+    std::uint32_t index;
+    State state;
+  };
+  struct Mark {
+    int level;
+    std::uint32_t items;
+    std::size_t undo;
+    std::size_t fields;
+  };
+
+  static std::uint32_t tag_of(Kind kind, std::uint32_t owner) { return static_cast<std::uint32_t>(kind) << 28 | owner; }
+  void enter(int level);
+  std::uint32_t add(Kind kind, std::uint32_t owner, std::string_view bytes, int level, bool& inserted);
+  void save(std::uint32_t index);
+  void set_fields(State& state, std::string_view fields);
+
+  ByteSet items_;
+  std::vector<State> states_;  // one an item
+  std::string fields_;
+  std::vector<Undo> undo_;
+  std::vector<Mark> marks_;    // levels above 1 that added something, outermost first
+};
+
+}  // namespace cache_invalidate::core

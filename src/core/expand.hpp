@@ -1,0 +1,27 @@
+// From the values of a row to keys, ids and fields.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "core/rule.hpp"
+
+namespace cache_invalidate::core {
+
+// A column's value in text form (UTF-8). Plain data, so that the server may fill it.
+struct Value {
+  const char* data = nullptr;
+  std::uint32_t size = 0;
+  bool is_null = true;
+
+  std::string_view text() const { return {data, size}; }
+};
+
+// Replaces `out` by the expansion; false when a placeholder is NULL: the template does not apply.
+bool expand(const BoundTemplate& source, const Value* values, std::string& out);
+
+// Replaces `out` by the JSON fragment of the fields, "\"a\":1,\"b\":null".
+void render_fields(const std::vector<BoundField>& fields, const Value* values, std::string& out);
+
+}  // namespace cache_invalidate::core

@@ -1,0 +1,30 @@
+// The text of a message: the two ready shapes, and the ladder by which a long one is made to fit NOTIFY.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "core/batch.hpp"
+
+namespace cache_invalidate::core {
+
+// NOTIFY takes at most this many bytes.
+inline constexpr std::size_t kPayloadLimit = 7999;
+
+struct Message {
+  Shape shape;
+  Operation operation = Operation::update;
+  std::string id;      // empty: the whole resource
+  std::string fields;  // JSON fragment, may be empty
+  BatchHeader origin;  // of the newest transaction that caused it
+};
+
+// Always valid JSON and never longer than kPayloadLimit: the fields go first, then the id, never the message.
+// `ascii_only`: escape everything beyond ASCII, for databases that are not UTF-8.
+std::string render_payload(const Message& message, bool ascii_only);
+
+// "2026-01-02T03:04:05.678901+00:00" and "1767323045.678901", from microseconds since 1970.
+std::string iso_timestamp(std::int64_t microseconds);
+std::string epoch_timestamp(std::int64_t microseconds);
+
+}  // namespace cache_invalidate::core

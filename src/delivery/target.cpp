@@ -1,0 +1,217 @@
+#include "delivery/target.hpp"
+
+#include <algorithm>
+#include <random>
+
+#include "pg/settings.hpp"
+
+namespace cache_invalidate::delivery {
+namespace {
+
+constexpr std::uint32_t kKeysPerCommand = 128;  // a long command holds a single-threaded server up
+constexpr std::size_t kUnsentLimit = 256 * 1024;
+constexpr TimestampTz kMillisecond = 1000;
+
+std::uint32_t random_number() {
+  static std::mt19937* generator = new std::mt19937(std::random_device{}());
+  return static_cast<std::uint32_t>((*generator)());
+}
+
+}  // namespace
+
+Target::Target(const TargetDefinition& definition, journal::TargetStatus* status) : status_(status) {
+  redefine(definition);
+}
+
+void Target::redefine(const TargetDefinition& definition) {
+  definition_ = definition;
+  keys_.put_back();
+  commands_.clear();
+  backoff_.reset();
+  retry_at_ = 0;
+  counted_bytes_ = 0;
+  socket_changed_ = true;
+  use_del_ = false;
+  connection_.reset();
+  core::Result<TargetOptions> options = parse_server_options(definition.server_options);
+  core::Result<Credentials> credentials = parse_mapping_options(definition.mapping_options);
+  options_ = options.ok() ? options.take() : TargetOptions();
+  if (!options.ok() || !credentials.ok()) {
+    // Written by hand into the catalogs, or by an older version.
+    options_.enabled = false;
+    set_state(journal::TargetState::disabled, options.ok() ? credentials.error().message : options.error().message);
+    return;
+  }
+  redis::ConnectionOptions connection;
+  connection.endpoint = options_.endpoint;
+  connection.username = credentials.value().username;
+  connection.password = credentials.value().password;
+  connection_ = std::make_unique<redis::Connection>(std::move(connection));
+  set_state(options_.enabled ? journal::TargetState::connecting : journal::TargetState::disabled,
+            options_.enabled ? "" : "option \"enabled\" is false");
+}
+
+void Target::set_state(journal::TargetState state, const std::string& problem) {
+  const bool was_down = state_ == journal::TargetState::down;
+  const bool same = state == state_ && problem == problem_;
+  state_ = state;
+  problem_ = problem;
+  if (status_ != nullptr) {
+    if (status_->state != state || status_->changed == 0) status_->changed = GetCurrentTimestamp();
+    status_->state = state;
+    strlcpy(status_->problem, problem.c_str(), sizeof status_->problem);
+  }
+  // One line a change of state, not one an attempt.
+  if (same) return;
+  if (state == journal::TargetState::down) {
+    ereport(LOG, (errmsg("cache_invalidate: server \"%s\" is down: %s", definition_.name.c_str(), problem.c_str())));
+  } else if (state == journal::TargetState::up && was_down) {
+    ereport(LOG, (errmsg("cache_invalidate: server \"%s\" is up again", definition_.name.c_str())));
+  }
+}
+
+void Target::owe(std::string_view key, std::uint64_t position, TimestampTz now) {
+  if (keys_.collecting() + keys_.in_flight() == 0) owed_since_ = now;
+  keys_.add(key, position);
+}
+
+bool Target::is_waited_for(TimestampTz now) const {
+  if (!options_.enabled || state_ == journal::TargetState::down || detached) return false;
+  return now < owed_since_ + settings::signal_timeout * kMillisecond;
+}
+
+void Target::connect(TimestampTz now) {
+  socket_changed_ = true;
+  commands_.clear();
+  opened_at_ = last_progress_ = now;
+  if (!connection_->open()) fail(connection_->failure(), now);
+}
+
+void Target::fail(const redis::Failure& failure, TimestampTz now) {
+  connection_->close();
+  socket_changed_ = true;
+  commands_.clear();
+  keys_.put_back();
+  next_key_ = acknowledged_keys_ = 0;
+  if (failure.reply_class == redis::ReplyClass::configuration || failure.reply_class == redis::ReplyClass::poison) {
+    backoff_.slow_down();
+  }
+  retry_at_ = now + backoff_.next(random_number()) * kMillisecond;
+  if (status_ != nullptr) pg_atomic_fetch_add_u64(&status_->failures, 1);
+  set_state(journal::TargetState::down, failure.text);
+}
+
+void Target::advance(TimestampTz now) {
+  if (!options_.enabled) return;
+  using State = redis::Connection::State;
+  if (connection_->state() == State::closed) {
+    if (now >= retry_at_) connect(now);
+    return;
+  }
+  if (connection_->state() != State::ready) {
+    if (now >= opened_at_ + options_.connect_timeout * kMillisecond) {
+      fail({redis::ReplyClass::transient, "no connection within connect_timeout"}, now);
+    }
+    return;
+  }
+  if (!commands_.empty() && now >= last_progress_ + options_.command_timeout * kMillisecond) {
+    fail({redis::ReplyClass::transient, "no answer within command_timeout"}, now);
+    return;
+  }
+  send_more(now);
+}
+
+void Target::send_more(TimestampTz now) {
+  if (keys_.in_flight() == 0) {
+    if (keys_.collecting() == 0) return;
+    const bool full = keys_.collecting() >= static_cast<std::size_t>(settings::batch_size);
+    if (!full && now < owed_since_ + settings::batch_window * kMillisecond) return;
+    keys_.depart();
+    next_key_ = acknowledged_keys_ = 0;
+  }
+  if (commands_.empty()) last_progress_ = now;
+  const auto end = static_cast<std::uint32_t>(
+      std::min<std::size_t>(keys_.in_flight(), acknowledged_keys_ + static_cast<std::size_t>(settings::batch_size)));
+  while (next_key_ < end && connection_->unsent_bytes() < kUnsentLimit) {
+    std::string_view batch[kKeysPerCommand];
+    const std::uint32_t count = std::min(kKeysPerCommand, end - next_key_);
+    for (std::uint32_t i = 0; i < count; ++i) batch[i] = keys_.key(next_key_ + i);
+    connection_->append_unlink(batch, count, options_.key_prefix, use_del_);
+    commands_.push_back(count);
+    next_key_ += count;
+  }
+  if (!connection_->flush()) fail(connection_->failure(), now);
+}
+
+void Target::on_socket(bool readable, bool writable, TimestampTz now) {
+  using State = redis::Connection::State;
+  const bool was_ready = connection_->state() == State::ready;
+  const bool alive = connection_->on_ready(readable, writable);
+  if (!was_ready) {
+    // While it connects it may have gone on to the next address of the host.
+    socket_changed_ = true;
+    if (alive && connection_->state() == State::ready) {
+      backoff_.reset();
+      if (status_ != nullptr) pg_atomic_fetch_add_u64(&status_->connects, 1);
+      set_state(journal::TargetState::up, "");
+    }
+  }
+  if (!alive) {
+    fail(connection_->failure(), now);
+    return;
+  }
+  if (connection_->state() == State::ready && take_replies(now)) send_more(now);
+}
+
+// False: the connection was given up.
+bool Target::take_replies(TimestampTz now) {
+  while (std::optional<redis::Reply> reply = connection_->next_reply()) {
+    last_progress_ = now;
+    if (reply->kind == redis::Reply::Kind::error) {
+      const redis::ReplyClass reply_class = redis::classify_error(reply->text);
+      if (!use_del_ && reply->text.compare(0, 19, "ERR unknown command") == 0) {
+        use_del_ = true;  // before 4.0 there is no UNLINK
+        backoff_.reset();
+      }
+      fail({reply_class, "UNLINK was answered with " + redis::first_word(reply->text)}, now);
+      return false;
+    }
+    if (reply->kind != redis::Reply::Kind::integer) {
+      fail({redis::ReplyClass::protocol, "UNLINK was not answered with a number"}, now);
+      return false;
+    }
+    acknowledged_keys_ += commands_.front();
+    if (status_ != nullptr) {
+      pg_atomic_fetch_add_u64(&status_->keys, commands_.front());
+      pg_atomic_fetch_add_u64(&status_->commands, 1);
+    }
+    commands_.pop_front();
+    if (acknowledged_keys_ == keys_.in_flight()) {
+      keys_.arrived();
+      owed_since_ = now;  // of what was collected meanwhile, at the latest
+      if (status_ != nullptr) status_->acknowledged = now;
+    }
+  }
+  return true;
+}
+
+TimestampTz Target::deadline() const {
+  using State = redis::Connection::State;
+  if (!options_.enabled) return DT_NOEND;
+  if (connection_->state() == State::closed) return retry_at_;
+  if (connection_->state() != State::ready) return opened_at_ + options_.connect_timeout * kMillisecond;
+  if (!commands_.empty()) return last_progress_ + options_.command_timeout * kMillisecond;
+  if (keys_.collecting() > 0) return owed_since_ + settings::batch_window * kMillisecond;
+  return DT_NOEND;
+}
+
+void Target::publish_status() {
+  if (status_ == nullptr) return;
+  pg_atomic_write_u64(&status_->pending, keys_.collecting() + keys_.in_flight());
+  status_->reads_journal = detached;
+  if (connection_ == nullptr) return;
+  pg_atomic_fetch_add_u64(&status_->bytes, connection_->bytes_sent() - counted_bytes_);
+  counted_bytes_ = connection_->bytes_sent();
+}
+
+}  // namespace cache_invalidate::delivery

@@ -1,0 +1,91 @@
+// Target: one Redis or Valkey, with its own position, back-off and state. It never waits: the worker's loop
+// calls it when its socket is ready or its deadline has come. A target that hangs costs the others nothing.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+
+#include "core/backoff.hpp"
+#include "core/pending_keys.hpp"
+#include "core/snapshot.hpp"
+#include "delivery/target_catalog.hpp"
+#include "journal/board.hpp"
+#include "redis/connection.hpp"
+
+namespace cache_invalidate::delivery {
+
+class Target {
+ public:
+  // `status` may be nullptr: then the target is not shown.
+  Target(const TargetDefinition& definition, journal::TargetStatus* status);
+
+  Oid server() const { return definition_.server; }
+  const TargetDefinition& definition() const { return definition_; }
+  bool enabled() const { return options_.enabled; }
+
+  // Its definition changed: a new connection, and everything unacknowledged is owed still.
+  void redefine(const TargetDefinition& definition);
+
+  core::PendingKeys& keys() { return keys_; }
+  const core::PendingKeys& keys() const { return keys_; }
+  void owe(std::string_view key, std::uint64_t position, TimestampTz now);
+
+  // Everything up to here is acknowledged.
+  std::uint64_t acknowledged() const { return keys_.acknowledged(); }
+  // Whether messages wait for its acknowledgement: not when it is down, and not longer than signal_timeout.
+  bool is_waited_for(TimestampTz now) const;
+
+  // Connects, sends, gives up, as the time has come for it.
+  void advance(TimestampTz now);
+  void on_socket(bool readable, bool writable, TimestampTz now);
+
+  int fd() const { return connection_ == nullptr ? -1 : connection_->fd(); }
+  bool wants_write() const { return connection_->wants_write(); }
+  // The next time advance() has something to do; DT_NOEND: only the socket can tell.
+  TimestampTz deadline() const;
+  // Since the last call the socket may be another one.
+  bool take_socket_changed() {
+    const bool changed = socket_changed_;
+    socket_changed_ = false;
+    return changed;
+  }
+
+  // Owes more than memory holds: the journal is read when the target is up and has taken what it has.
+  bool detached = false;
+  // The journal up to which it has everything, and the position from which checkpoints speak for it.
+  core::XidSnapshot delivered;
+  std::uint64_t reliable_from = 0;
+  bool is_idle_and_up() const { return state_ == journal::TargetState::up && keys_.collecting() + keys_.in_flight() == 0; }
+
+  void publish_status();
+
+ private:
+  void set_state(journal::TargetState state, const std::string& problem);
+  void connect(TimestampTz now);
+  void send_more(TimestampTz now);
+  bool take_replies(TimestampTz now);
+  void fail(const redis::Failure& failure, TimestampTz now);
+
+  TargetDefinition definition_;
+  TargetOptions options_;
+  std::unique_ptr<redis::Connection> connection_;
+  core::PendingKeys keys_;
+  core::Backoff backoff_;
+  journal::TargetStatus* status_;
+  journal::TargetState state_ = journal::TargetState::connecting;
+  std::string problem_;
+  TimestampTz retry_at_ = 0;
+  TimestampTz opened_at_ = 0;
+  TimestampTz last_progress_ = 0;
+  TimestampTz owed_since_ = 0;     // when the oldest unacknowledged key arrived
+  std::uint32_t next_key_ = 0;     // of the set in flight: the next to send
+  std::uint32_t acknowledged_keys_ = 0;
+  std::deque<std::uint32_t> commands_;  // keys of each unanswered command
+  std::uint64_t counted_bytes_ = 0;
+  bool use_del_ = false;           // a server before 4.0
+  bool socket_changed_ = false;
+};
+
+}  // namespace cache_invalidate::delivery

@@ -1,0 +1,102 @@
+#include "journal/board.hpp"
+
+#include "pg/settings.hpp"
+
+namespace cache_invalidate::journal {
+namespace {
+
+struct Attachment {
+  DatabaseSlot* slot = nullptr;
+  std::uint32_t generation = 0;
+  dsm_segment* segment = nullptr;
+  Board* board = nullptr;
+};
+Attachment attachment;
+
+void detach() {
+  if (attachment.segment != nullptr) dsm_detach(attachment.segment);
+  attachment = Attachment();
+}
+
+void init_counters(Board& board) {
+  Counters& c = board.counters;
+  for (pg_atomic_uint64* counter :
+       {&c.batches, &c.keys, &c.messages, &c.notified, &c.journal_scans, &c.truncations, &c.errors}) {
+    pg_atomic_init_u64(counter, 0);
+  }
+  for (TargetStatus& t : board.target) {
+    for (pg_atomic_uint64* counter : {&t.keys, &t.commands, &t.bytes, &t.connects, &t.failures, &t.pending}) {
+      pg_atomic_init_u64(counter, 0);
+    }
+  }
+}
+
+void keep(DatabaseSlot& slot, dsm_segment* segment) {
+  dsm_pin_mapping(segment);
+  attachment.slot = &slot;
+  attachment.segment = segment;
+  attachment.board = static_cast<Board*>(dsm_segment_address(segment));
+  attachment.generation = pg_atomic_read_u32(&slot.generation);
+}
+
+}  // namespace
+
+Board* create_board(DatabaseSlot& slot) {
+  detach();
+  if (slot.ring != 0) {
+    if (dsm_segment* existing = dsm_attach(slot.ring)) {
+      keep(slot, existing);
+      return attachment.board;
+    }
+  }
+  const Size ring_offset = TYPEALIGN(64, sizeof(Board));
+  const Size size = ring_offset + static_cast<Size>(settings::ring_size) * 1024;
+  dsm_segment* segment = dsm_create(size, 0);
+  auto* board = static_cast<Board*>(dsm_segment_address(segment));
+  memset(board, 0, size);
+  SpinLockInit(&board->lock);
+  board->since = GetCurrentTimestamp();
+  board->ring_offset = ring_offset;
+  init_counters(*board);
+  Ring::create(board->ring(), size - ring_offset);
+  dsm_pin_segment(segment);
+  LWLockAcquire(shared_state()->lock, LW_EXCLUSIVE);
+  slot.ring = dsm_segment_handle(segment);
+  pg_atomic_fetch_add_u32(&slot.generation, 1);
+  LWLockRelease(shared_state()->lock);
+  keep(slot, segment);
+  return attachment.board;
+}
+
+void drop_board(DatabaseSlot& slot) {
+  LWLockAcquire(shared_state()->lock, LW_EXCLUSIVE);
+  const dsm_handle handle = slot.ring;
+  slot.ring = 0;
+  pg_atomic_fetch_add_u32(&slot.generation, 1);
+  LWLockRelease(shared_state()->lock);
+  if (handle != 0) dsm_unpin_segment(handle);
+  detach();
+}
+
+Board* attached_board() {
+  if (attachment.board == nullptr || attachment.slot->database != MyDatabaseId ||
+      pg_atomic_read_u32(&attachment.slot->generation) != attachment.generation) {
+    return nullptr;
+  }
+  return attachment.board;
+}
+
+Board* attach_board() {
+  if (Board* board = attached_board()) return board;
+  detach();
+  DatabaseSlot* slot = find_slot(MyDatabaseId);
+  if (slot == nullptr) return nullptr;
+  // The handle and the generation must belong together, and the segment must not go in between.
+  LWLockAcquire(shared_state()->lock, LW_SHARED);
+  dsm_segment* segment = slot->database == MyDatabaseId && slot->ring != 0 ? dsm_attach(slot->ring) : nullptr;
+  if (segment != nullptr) keep(*slot, segment);
+  LWLockRelease(shared_state()->lock);
+  return attachment.board;
+}
+
+}  // namespace cache_invalidate::journal

@@ -1,0 +1,80 @@
+// Board: what one database's worker shares with the backends of that database: the ring, the counters, the
+// state of each target, and the answers to end-to-end tests. It lives in a dynamic shared memory segment that
+// the worker makes, so that a database without the extension has none.
+#pragma once
+
+#include <cstdint>
+
+#include "journal/ring.hpp"
+#include "journal/shared.hpp"
+
+namespace cache_invalidate::journal {
+
+inline constexpr int kMaxTargets = 64;   // of one database; more are delivered to, but not shown
+inline constexpr int kMaxProbes = 8;
+
+struct Counters {
+  pg_atomic_uint64 batches;      // transactions taken from the ring or the journal
+  pg_atomic_uint64 keys;         // keys they named
+  pg_atomic_uint64 messages;     // messages they named
+  pg_atomic_uint64 notified;     // NOTIFYs sent
+  pg_atomic_uint64 journal_scans;
+  pg_atomic_uint64 truncations;  // of journal segments
+  pg_atomic_uint64 errors;       // rows written to trigger_error_log
+};
+
+enum class TargetState : std::uint32_t { down, connecting, up, disabled };
+
+struct TargetStatus {
+  Oid server;                    // InvalidOid: unused
+  TargetState state;
+  pg_atomic_uint64 keys;         // acknowledged keys
+  pg_atomic_uint64 commands;
+  pg_atomic_uint64 bytes;        // sent
+  pg_atomic_uint64 connects;     // successful ones
+  pg_atomic_uint64 failures;     // connections lost or refused
+  pg_atomic_uint64 pending;      // keys owed in memory
+  bool reads_journal;            // owes more than memory holds
+  TimestampTz changed;           // of `state`
+  TimestampTz acknowledged;      // last acknowledgement
+  char problem[256];             // why it is not up; never a secret
+};
+
+// One end-to-end test: which targets have acknowledged it, and when.
+struct ProbeStatus {
+  std::uint64_t id;              // 0: unused
+  TimestampTz committed;
+  TimestampTz notified;          // 0: not yet
+  struct {
+    Oid server;
+    TimestampTz acknowledged;
+  } target[kMaxTargets];
+};
+
+struct Board {
+  slock_t lock;                  // of target[] and probe[], not of their counters
+  TimestampTz since;
+  TimestampTz last_delivery;
+  std::uint64_t journal_bytes;   // both segments, at the last look
+  Counters counters;
+  TargetStatus target[kMaxTargets];
+  ProbeStatus probe[kMaxProbes];
+  Size ring_offset;
+
+  Ring* ring() { return reinterpret_cast<Ring*>(reinterpret_cast<char*>(this) + ring_offset); }
+};
+
+// Worker: the board of this database, made anew if there is none. May raise an error.
+Board* create_board(DatabaseSlot& slot);
+
+// Worker, when the extension is gone: gives the memory back once nobody is attached.
+void drop_board(DatabaseSlot& slot);
+
+// Any backend: the board of this database, attached on the first call and again when it was replaced;
+// nullptr when there is none. May raise an error.
+Board* attach_board();
+
+// What attach_board() last returned, if it is still the one of this database. Never fails.
+Board* attached_board();
+
+}  // namespace cache_invalidate::journal

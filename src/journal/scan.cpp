@@ -1,0 +1,70 @@
+#include "journal/scan.hpp"
+
+#include <algorithm>
+
+#include "journal/segment.hpp"
+
+namespace cache_invalidate::journal {
+namespace {
+
+constexpr BlockNumber kSlicePages = 128;
+
+// Widens a 32-bit id of a running or recent transaction.
+std::uint64_t widen(TransactionId xid, FullTransactionId next) {
+  std::uint64_t epoch = EpochFromFullTransactionId(next);
+  if (xid > XidFromFullTransactionId(next)) --epoch;
+  return epoch << 32 | xid;
+}
+
+}  // namespace
+
+core::XidSnapshot take_snapshot() {
+  Snapshot snapshot = GetLatestSnapshot();
+  const FullTransactionId next = ReadNextFullTransactionId();
+  core::XidSnapshot result;
+  result.xmin = widen(snapshot->xmin, next);
+  result.xmax = widen(snapshot->xmax, next);
+  for (uint32 i = 0; i < snapshot->xcnt; ++i) result.in_progress.push_back(widen(snapshot->xip[i], next));
+  std::sort(result.in_progress.begin(), result.in_progress.end());
+  return result;
+}
+
+void JournalScan::begin(const pg::Extension& extension) {
+  moment_ = take_snapshot();
+  // Sizes after the snapshot: whatever it shows lies in these pages.
+  for (int i = 0; i < 2; ++i) pages_[i] = pages(extension, i);
+  segment_ = 0;
+  next_ = 0;
+  active_ = true;
+}
+
+void JournalScan::step(const pg::Extension& extension, Visitor visit, void* context) {
+  while (segment_ < 2 && next_ >= pages_[segment_]) ++segment_, next_ = 0;
+  if (segment_ >= 2) {
+    active_ = false;
+    return;
+  }
+  Relation table = try_relation_open(extension.journal[segment_], AccessShareLock);
+  const BlockNumber now = table == nullptr ? 0 : RelationGetNumberOfBlocks(table);
+  const BlockNumber end = std::min({pages_[segment_], now, next_ + kSlicePages});
+  if (end > next_) {
+    PushActiveSnapshot(GetLatestSnapshot());
+    TableScanDesc scan = table_beginscan_strat(table, GetActiveSnapshot(), 0, nullptr, true, false);
+    heap_setscanlimits(scan, next_, end - next_);
+    while (HeapTuple tuple = heap_getnext(scan, ForwardScanDirection)) {
+      bool is_null;
+      const Datum value = heap_getattr(tuple, 1, RelationGetDescr(table), &is_null);
+      if (is_null) continue;
+      bytea* row = DatumGetByteaPP(value);
+      visit(context, segment_, {VARDATA_ANY(row), VARSIZE_ANY_EXHDR(row)});
+      if (reinterpret_cast<Pointer>(row) != DatumGetPointer(value)) pfree(row);
+    }
+    table_endscan(scan);
+    PopActiveSnapshot();
+  }
+  if (table != nullptr) relation_close(table, AccessShareLock);
+  // A segment that shrank behind our back (TRUNCATE by hand) has no more pages.
+  next_ = end > next_ ? end : pages_[segment_];
+}
+
+}  // namespace cache_invalidate::journal

@@ -1,0 +1,72 @@
+#include "journal/segment.hpp"
+
+#include "journal/shared.hpp"
+
+namespace cache_invalidate::journal {
+namespace {
+
+int active_segment() {
+  DatabaseSlot* slot = find_slot(MyDatabaseId);
+  return slot == nullptr ? 0 : static_cast<int>(pg_atomic_read_u32(&slot->active_segment));
+}
+
+// The row as the heap wants it: one column, the chunk.
+HeapTuple form_row(TupleDesc descriptor, std::string_view chunk) {
+  const Size size = chunk.size() + VARHDRSZ;
+  auto* value = static_cast<bytea*>(palloc(size));
+  SET_VARSIZE(value, size);
+  memcpy(VARDATA(value), chunk.data(), chunk.size());
+  Datum values[1] = {PointerGetDatum(value)};
+  bool nulls[1] = {false};
+  HeapTuple row = heap_form_tuple(descriptor, values, nulls);
+  pfree(value);
+  return row;
+}
+
+}  // namespace
+
+int lock_for_append(const pg::Extension& extension, int preferred) {
+  // The ids are copied: taking a lock accepts invalidations.
+  const Oid tables[2] = {extension.journal[0], extension.journal[1]};
+  const int first = preferred >= 0 ? preferred : active_segment();
+  if (ConditionalLockRelationOid(tables[first], RowExclusiveLock)) return first;
+  if (ConditionalLockRelationOid(tables[1 - first], RowExclusiveLock)) return 1 - first;
+  LockRelationOid(tables[first], RowExclusiveLock);
+  return first;
+}
+
+bool append(const pg::Extension& extension, int segment, std::string_view bytes, const std::vector<std::size_t>& ends) {
+  Relation table = try_relation_open(extension.journal[segment], NoLock);
+  if (table == nullptr) return false;
+  const CommandId command = GetCurrentCommandId(true);
+  std::size_t start = 0;
+  for (const std::size_t end : ends) {
+    HeapTuple row = form_row(RelationGetDescr(table), bytes.substr(start, end - start));
+    heap_insert(table, row, command, HEAP_INSERT_NO_LOGICAL, nullptr);
+    heap_freetuple(row);
+    start = end;
+  }
+  relation_close(table, NoLock);
+  return true;
+}
+
+bool try_lock_for_truncate(const pg::Extension& extension, int segment) {
+  return ConditionalLockRelationOid(extension.journal[segment], AccessExclusiveLock);
+}
+
+void truncate(const pg::Extension& extension, int segment) {
+  Relation table = try_relation_open(extension.journal[segment], NoLock);
+  if (table == nullptr) return;
+  heap_truncate_one_rel(table);
+  relation_close(table, NoLock);
+}
+
+BlockNumber pages(const pg::Extension& extension, int segment) {
+  Relation table = try_relation_open(extension.journal[segment], AccessShareLock);
+  if (table == nullptr) return 0;
+  const BlockNumber count = RelationGetNumberOfBlocks(table);
+  relation_close(table, AccessShareLock);
+  return count;
+}
+
+}  // namespace cache_invalidate::journal

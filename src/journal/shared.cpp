@@ -1,0 +1,123 @@
+#include "journal/shared.hpp"
+
+namespace cache_invalidate::journal {
+namespace {
+
+constexpr const char* kName = "cache_invalidate";
+
+shmem_startup_hook_type previous_startup_hook = nullptr;
+#if PG_VERSION_NUM >= 150000
+shmem_request_hook_type previous_request_hook = nullptr;
+#endif
+SharedState* state = nullptr;
+
+std::uint32_t slot_count() { return static_cast<std::uint32_t>(Max(max_worker_processes, 1)); }
+
+Size shared_size() {
+  return offsetof(SharedState, slot) + static_cast<Size>(slot_count()) * sizeof(DatabaseSlot);
+}
+
+void request() {
+  RequestAddinShmemSpace(shared_size());
+  RequestNamedLWLockTranche(kName, 1);
+}
+
+#if PG_VERSION_NUM >= 150000
+void on_request() {
+  if (previous_request_hook != nullptr) previous_request_hook();
+  request();
+}
+#endif
+
+void free_slot(DatabaseSlot& slot) {
+  slot.database = InvalidOid;
+  slot.state = WorkerState::none;
+  slot.worker_pid = 0;
+  slot.worker_proc = -1;
+  slot.worker_started = 0;
+  slot.worker_starts = 0;
+  slot.holds = 0;
+  slot.ring = 0;
+}
+
+void on_startup() {
+  if (previous_startup_hook != nullptr) previous_startup_hook();
+  bool found;
+  LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+  state = static_cast<SharedState*>(ShmemInitStruct(kName, shared_size(), &found));
+  if (!found) {
+    memset(state, 0, shared_size());
+    state->lock = &GetNamedLWLockTranche(kName)->lock;
+    state->launcher_proc = -1;
+    state->slots = slot_count();
+    for (std::uint32_t i = 0; i < state->slots; ++i) {
+      DatabaseSlot& slot = state->slot[i];
+      pg_atomic_init_u32(&slot.generation, 1);
+      pg_atomic_init_u32(&slot.active_segment, 0);
+      pg_atomic_init_u32(&slot.read_journal, 0);
+      pg_atomic_init_u32(&slot.catalog_changed, 0);
+      free_slot(slot);
+    }
+  }
+  LWLockRelease(AddinShmemInitLock);
+}
+
+void wake(int proc) {
+  if (proc >= 0) SetLatch(&ProcGlobal->allProcs[proc].procLatch);
+}
+
+}  // namespace
+
+void request_shared_memory() {
+#if PG_VERSION_NUM >= 150000
+  previous_request_hook = shmem_request_hook;
+  shmem_request_hook = on_request;
+#else
+  request();
+#endif
+  previous_startup_hook = shmem_startup_hook;
+  shmem_startup_hook = on_startup;
+}
+
+SharedState* shared_state() { return state; }
+
+DatabaseSlot* find_slot(Oid database) {
+  if (state == nullptr) return nullptr;
+  for (std::uint32_t i = 0; i < state->slots; ++i) {
+    if (state->slot[i].database == database) return &state->slot[i];
+  }
+  return nullptr;
+}
+
+DatabaseSlot* claim_slot(Oid database) {
+  DatabaseSlot* slot = find_slot(database);
+  if (slot != nullptr) return slot;
+  slot = find_slot(InvalidOid);
+  if (slot == nullptr) return nullptr;
+  free_slot(*slot);
+  pg_atomic_write_u32(&slot->active_segment, 0);
+  pg_atomic_write_u32(&slot->read_journal, 0);
+  pg_atomic_fetch_add_u32(&slot->generation, 1);
+  slot->database = database;
+  return slot;
+}
+
+void wake_worker(const DatabaseSlot& slot) { wake(slot.worker_proc); }
+
+void wake_launcher() {
+  if (state != nullptr) wake(state->launcher_proc);
+}
+
+void request_probe(Oid database) {
+  if (state == nullptr) return;
+  LWLockAcquire(state->lock, LW_EXCLUSIVE);
+  if (state->probes < lengthof(state->probe)) {
+    state->probe[state->probes++] = database;
+  } else {
+    state->probe_all = true;
+  }
+  LWLockRelease(state->lock);
+  wake_launcher();
+}
+
+}  // namespace cache_invalidate::journal

@@ -1,0 +1,70 @@
+// All differences between the server's major versions 14 to 18. Included by pg/postgres.hpp.
+#pragma once
+
+namespace cache_invalidate::pg {
+
+// Number of this process in ProcGlobal, by which others find its latch.
+inline int own_proc_number() {
+#if PG_VERSION_NUM >= 170000
+  return MyProcNumber;
+#else
+  return MyProc->pgprocno;
+#endif
+}
+
+inline WaitEventSet* create_wait_event_set(int events) {
+#if PG_VERSION_NUM >= 170000
+  return CreateWaitEventSet(nullptr, events);
+#else
+  return CreateWaitEventSet(TopMemoryContext, events);
+#endif
+}
+
+inline bool is_valid_backend(const VirtualTransactionId& vxid) {
+#if PG_VERSION_NUM >= 170000
+  return vxid.procNumber != INVALID_PROC_NUMBER;
+#else
+  return vxid.backendId != InvalidBackendId;
+#endif
+}
+
+inline PGPROC* proc_of(const VirtualTransactionId& vxid) {
+#if PG_VERSION_NUM >= 170000
+  return ProcNumberGetProc(vxid.procNumber);
+#else
+  return BackendIdGetProc(vxid.backendId);
+#endif
+}
+
+inline bool may_use_server(Oid server, Oid role) {
+#if PG_VERSION_NUM >= 160000
+  return object_aclcheck(ForeignServerRelationId, server, role, ACL_USAGE) == ACLCHECK_OK;
+#else
+  return pg_foreign_server_aclcheck(server, role, ACL_USAGE) == ACLCHECK_OK;
+#endif
+}
+
+inline Oid primary_key_index(Relation table) {
+#if PG_VERSION_NUM >= 180000
+  return RelationGetPrimaryKeyIndex(table, false);
+#else
+  return RelationGetPrimaryKeyIndex(table);
+#endif
+}
+
+inline void reserve_setting_prefix(const char* prefix) {
+#if PG_VERSION_NUM >= 150000
+  MarkGUCPrefixReserved(prefix);
+#else
+  EmitWarningsOnPlaceholders(prefix);
+#endif
+}
+
+inline void set_session_role(Oid role) {
+  SetSessionAuthorization(role, superuser_arg(role));
+}
+
+// The settings of the server that would end or hinder a worker only where they exist.
+inline constexpr bool kHasTransactionTimeout = PG_VERSION_NUM >= 170000;
+
+}  // namespace cache_invalidate::pg

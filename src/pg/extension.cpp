@@ -1,0 +1,69 @@
+#include "pg/extension.hpp"
+
+namespace cache_invalidate::pg {
+namespace {
+
+constexpr const char* kName = "cache_invalidate";
+constexpr const char* kTriggerFunction = "notify_cache_invalidation";
+
+Extension known;
+bool is_known = false;
+
+// Marks only: a callback may not touch the catalogs.
+void on_relation_change(Datum /*argument*/, Oid relation) {
+  if (relation == InvalidOid || relation == known.journal[0] || relation == known.journal[1]) is_known = false;
+}
+
+bool read_catalog_row(Oid oid, Extension& found) {
+  Relation catalog = table_open(ExtensionRelationId, AccessShareLock);
+  ScanKeyData key;
+  ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(oid));
+  SysScanDesc scan = systable_beginscan(catalog, ExtensionOidIndexId, true, nullptr, 1, &key);
+  HeapTuple tuple = systable_getnext(scan);
+  const bool exists = HeapTupleIsValid(tuple);
+  if (exists) {
+    auto* row = reinterpret_cast<Form_pg_extension>(GETSTRUCT(tuple));
+    found.oid = oid;
+    found.owner = row->extowner;
+    found.schema = row->extnamespace;
+  }
+  systable_endscan(scan);
+  table_close(catalog, AccessShareLock);
+  return exists;
+}
+
+}  // namespace
+
+const Extension* extension() {
+  if (is_known) return &known;
+  const Oid oid = get_extension_oid(kName, true);
+  Extension found{};
+  if (!OidIsValid(oid) || !read_catalog_row(oid, found)) return nullptr;
+  found.journal[0] = get_relname_relid("cache_invalidation_journal_0", found.schema);
+  found.journal[1] = get_relname_relid("cache_invalidation_journal_1", found.schema);
+  found.error_log = get_relname_relid("trigger_error_log", found.schema);
+  found.wrapper = get_foreign_data_wrapper_oid(kName, true);
+  // All are there, or the script is still running.
+  if (!OidIsValid(found.journal[0]) || !OidIsValid(found.journal[1]) || !OidIsValid(found.error_log) ||
+      !OidIsValid(found.wrapper)) {
+    return nullptr;
+  }
+  known = found;
+  is_known = true;
+  return &known;
+}
+
+bool is_trigger_function(Oid function) {
+  const Extension* own = extension();
+  if (own == nullptr) return false;
+  HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+  if (!HeapTupleIsValid(tuple)) return false;
+  auto* row = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple));
+  const bool is_ours = row->pronamespace == own->schema && strcmp(NameStr(row->proname), kTriggerFunction) == 0;
+  ReleaseSysCache(tuple);
+  return is_ours;
+}
+
+void watch_extension() { CacheRegisterRelcacheCallback(on_relation_change, Datum(0)); }
+
+}  // namespace cache_invalidate::pg

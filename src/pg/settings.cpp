@@ -1,0 +1,63 @@
+#include "pg/settings.hpp"
+
+#include "pg/postgres.hpp"
+
+namespace cache_invalidate::settings {
+
+bool enabled = true;
+char* notify_channel = nullptr;
+int batch_window = 0;
+int batch_size = 1000;
+int max_backlog_keys = 1000000;
+int max_change_set_memory = 16 * 1024;
+int ring_size = 4 * 1024;
+int signal_timeout = 1000;
+
+namespace {
+
+bool check_channel(char** value, void** /*extra*/, GucSource /*source*/) {
+  if (strlen(*value) < NAMEDATALEN) return true;
+  GUC_check_errdetail("A channel name may have at most %d bytes; an empty one sends no message.", NAMEDATALEN - 1);
+  return false;
+}
+
+void define_delivery() {
+  DefineCustomIntVariable("cache_invalidate.batch_size", "Sets the number of items sent to a target in one push.",
+                          "Larger pushes cost less; smaller ones let other targets take their turn earlier.", &batch_size,
+                          1000, 1, 100000, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("cache_invalidate.batch_window", "Sets how long a push waits for more changes to fold in.",
+                          "0 sends as soon as possible.", &batch_window, 0, 0, 60000, PGC_SIGHUP, GUC_UNIT_MS, nullptr,
+                          nullptr, nullptr);
+  DefineCustomIntVariable("cache_invalidate.max_backlog_keys",
+                          "Sets how many keys owed to one target are kept in the worker's memory.",
+                          "What is owed beyond that is read from the journal when the target is back.",
+                          &max_backlog_keys, 1000000, 1000, 100000000, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+  DefineCustomStringVariable("cache_invalidate.notify_channel",
+                             "Sets the NOTIFY channel of messages whose trigger names none.",
+                             "An empty name sends no such message.", &notify_channel, "cache_invalidation", PGC_SIGHUP, 0,
+                             check_channel, nullptr, nullptr);
+  DefineCustomIntVariable("cache_invalidate.signal_timeout",
+                          "Sets how long messages wait for the deletes of a target that does not answer.",
+                          "A target that is known to be down delays no message.", &signal_timeout, 1000, 0, 60000,
+                          PGC_SIGHUP, GUC_UNIT_MS, nullptr, nullptr, nullptr);
+}
+
+}  // namespace
+
+void define() {
+  define_delivery();
+  DefineCustomBoolVariable("cache_invalidate.enabled", "Turns the capture of changes on.",
+                           "Off, changes of this session invalidate nothing: caches stay stale unless reset by hand.",
+                           &enabled, true, PGC_SUSET, 0, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("cache_invalidate.max_change_set_memory",
+                          "Sets how much memory a transaction keeps changes in.",
+                          "Beyond that it writes them to the journal before it commits.", &max_change_set_memory,
+                          16 * 1024, 64, 1024 * 1024, PGC_SUSET, GUC_UNIT_KB, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("cache_invalidate.ring_size",
+                          "Sets the size of each database's ring in shared memory.",
+                          "Taken up when the database's worker creates its ring. What does not fit is read from the journal.",
+                          &ring_size, 4 * 1024, 64, 1024 * 1024, PGC_SIGHUP, GUC_UNIT_KB, nullptr, nullptr, nullptr);
+  pg::reserve_setting_prefix("cache_invalidate");
+}
+
+}  // namespace cache_invalidate::settings

@@ -1,0 +1,18 @@
+// The settings cache_invalidate.*, read by whichever process needs them.
+#pragma once
+
+namespace cache_invalidate::settings {
+
+extern bool enabled;                 // capture in this session
+extern char* notify_channel;         // of messages whose trigger names none; empty: no such message is sent
+extern int batch_window;             // milliseconds a push waits for more; 0: as soon as possible
+extern int batch_size;               // items in one push
+extern int max_backlog_keys;         // kept in memory a target; more are read from the journal later
+extern int max_change_set_memory;    // kilobytes a transaction keeps before it writes to the journal early
+extern int ring_size;                // kilobytes
+extern int signal_timeout;           // milliseconds that a message waits for a target that does not answer
+
+// Once a process, from _PG_init.
+void define();
+
+}  // namespace cache_invalidate::settings
