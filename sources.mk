@@ -29,8 +29,10 @@ REDIS_SRCS = \
 PG_SRCS = \
 	src/pg/extension.cpp \
 	src/pg/guard.cpp \
+	src/pg/module.cpp \
 	src/pg/settings.cpp
 CAPTURE_SRCS = \
+	src/capture/check_trigger.cpp \
 	src/capture/row_reader.cpp \
 	src/capture/rule_cache.cpp \
 	src/capture/table_facts.cpp \
@@ -44,15 +46,35 @@ JOURNAL_SRCS = \
 	src/journal/scan.cpp \
 	src/journal/segment.cpp \
 	src/journal/shared.cpp
-DELIVERY_SRCS =
-ADMIN_SRCS =
+DELIVERY_SRCS = \
+	src/delivery/ddl_watch.cpp \
+	src/delivery/dispatcher.cpp \
+	src/delivery/feed.cpp \
+	src/delivery/launcher.cpp \
+	src/delivery/progress.cpp \
+	src/delivery/signals.cpp \
+	src/delivery/target.cpp \
+	src/delivery/target_catalog.cpp \
+	src/delivery/target_options.cpp \
+	src/delivery/waiter.cpp \
+	src/delivery/worker.cpp
+ADMIN_SRCS = \
+	src/admin/error_log.cpp \
+	src/admin/installation.cpp \
+	src/admin/probe.cpp \
+	src/admin/stats.cpp \
+	src/admin/validator.cpp
+
 
 # test/unit: one program of the tests, CORE_SRCS and REDIS_SRCS, and what else is pure.
 UNIT_TESTS = \
+	test/unit/change_set_model_test.cpp \
+	test/unit/change_set_test.cpp \
 	test/unit/redis_connection_test.cpp \
 	test/unit/redis_reply_test.cpp \
 	test/unit/redis_url_test.cpp
 UNIT_EXTRA_SRCS = \
+	src/delivery/target_options.cpp \
 	src/journal/ring.cpp
 
 # sql/NAME.sql with expected/NAME.out. Those of REGRESS_UNPRELOADED are run a second time on a server

@@ -87,7 +87,8 @@ bool call_output(const ColumnReader& reader, Datum datum, core::Value& value, co
     return true;
   } catch (const pg::PgError& error) {
     if (must_propagate(error.data())) throw;
-    *problem = error.data()->message != nullptr ? error.data()->message : "";
+    const char* message = error.data()->message != nullptr ? error.data()->message : "";
+    *problem = pg_server_to_any(message, static_cast<int>(strlen(message)), PG_UTF8);
     return false;
   }
 }

@@ -46,7 +46,8 @@ void bind(CompiledRule& compiled, Relation table, const Trigger& trigger) {
     read_table_facts(table, facts);
     read_arguments(trigger, arguments);
   });
-  compiled.table = facts.schema + "." + facts.table;
+  compiled.table = facts.table;
+  compiled.context_text = "trigger of table " + facts.schema + "." + facts.table;
   core::Result<core::RuleSpec> spec = core::parse_rule(arguments);
   core::Result<core::Rule> rule = spec.ok() ? core::bind_rule(spec.value(), facts) : spec.error();
   if (!rule.ok()) {

@@ -22,7 +22,8 @@ struct CompiledRule {
   std::uint32_t scope = 0;
   std::uint32_t shape = 0;
   bool sends_messages = true;
-  std::string table;                  // schema.table, for the error log
+  std::string table;                  // these two for the error log
+  std::string context_text;
   std::string problem;                // not empty: the rule can't be used, and why
 
   MemoryContext context = nullptr;    // owns the readers' function data

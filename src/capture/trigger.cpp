@@ -73,8 +73,7 @@ void add_messages(const CompiledRule& rule, core::Operation operation, const cor
 
 // Nothing exact can be said of this row.
 void add_problem(const CompiledRule& rule, core::Operation operation, const char* problem, int level) {
-  const std::string context = "trigger rule of table " + rule.table;
-  changes().add_error({rule.table, core::operation_name(operation), problem, context}, level);
+  changes().add_error({rule.table, core::operation_name(operation), problem, rule.context_text}, level);
   if (rule.sends_messages) changes().add_change(rule.shape, "", core::Operation::update, "", level);
 }
 

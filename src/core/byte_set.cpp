@@ -27,6 +27,8 @@ std::uint32_t hash_of(std::uint32_t tag, std::string_view bytes) {
   std::uint64_t tail = 0;
   if (left > 0) std::memcpy(&tail, next, left);
   hash = (hash ^ tail) * kPrime;
+  // Once more, so that the last bytes of the tail, a number's last digits, reach the low bits of the result.
+  hash = (hash ^ hash >> 32) * kPrime;
   return static_cast<std::uint32_t>(hash >> 32);
 }
 
@@ -89,7 +91,9 @@ void ByteSet::truncate(std::uint32_t size) {
 }
 
 void ByteSet::clear() {
-  if (memory() > kKeptBytes) {
+  const std::size_t held =
+      arena_.capacity() + entries_.capacity() * sizeof(Entry) + slots_.capacity() * sizeof(std::uint32_t);
+  if (held > kKeptBytes) {
     ByteSet().swap(*this);
     return;
   }

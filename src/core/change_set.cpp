@@ -1,6 +1,9 @@
 #include "core/change_set.hpp"
 
+#include <algorithm>
+#include <cstring>
 #include <limits>
+#include <new>
 #include <stdexcept>
 
 namespace cache_invalidate::core {
@@ -47,12 +50,20 @@ void ChangeSet::add_probe(std::string_view probe, int level) {
 void ChangeSet::add_change(std::uint32_t shape, std::string_view id, Operation operation, std::string_view fields, int level) {
   bool inserted;
   const std::uint32_t index = add(Kind::change, shape, id, level, inserted);
-  if (!inserted) save(index);
+  try {
+    if (!inserted) save(index);
+    set_fields(index, fields);
+  } catch (...) {
+    if (inserted) {
+      items_.truncate(index);
+      states_.pop_back();
+    }
+    throw;
+  }
   State& state = states_[index];
   if (inserted) state.existed_before = operation != Operation::insert;
   state.exists_now = operation != Operation::remove;
   state.operation = operation;
-  set_fields(state, fields);
 }
 
 // Keeps the state of an item of an outer level, once a level, before the innermost level changes it.
@@ -64,19 +75,72 @@ void ChangeSet::save(std::uint32_t index) {
   state.saved_level = static_cast<std::int32_t>(marks_.back().level);
 }
 
-void ChangeSet::set_fields(State& state, std::string_view fields) {
+void ChangeSet::set_fields(std::uint32_t index, std::string_view fields) {
   const std::size_t own_start = marks_.empty() ? 0 : marks_.back().fields;
-  if (fields.size() <= state.fields_room && (state.fields_offset >= own_start || fields.empty())) {
-    fields_.replace(state.fields_offset, fields.size(), fields);
-    state.fields_size = static_cast<std::uint32_t>(fields.size());
+  const State& old = states_[index];
+  if (fields.size() > old.fields_room || (old.fields_offset < own_start && !fields.empty())) {
+    append_fields(index, fields);
     return;
+  }
+  if (!fields.empty()) std::memcpy(&fields_[old.fields_offset], fields.data(), fields.size());
+  states_[index].fields_size = static_cast<std::uint32_t>(fields.size());
+}
+
+void ChangeSet::append_fields(std::uint32_t index, std::string_view fields) {
+  if (fields_.size() + fields.size() > compact_at_) {
+    compact();
+    compact_at_ = kLeastCompacted + 2 * fields_.size() + states_.size() * sizeof(State);
   }
   if (fields_.size() + fields.size() > std::numeric_limits<std::uint32_t>::max()) {
     throw std::length_error("change set is full");
   }
-  state.fields_offset = static_cast<std::uint32_t>(fields_.size());
-  state.fields_size = state.fields_room = static_cast<std::uint32_t>(fields.size());
+  const auto offset = static_cast<std::uint32_t>(fields_.size());
   fields_.append(fields);
+  State& state = states_[index];
+  state.fields_offset = offset;
+  state.fields_size = state.fields_room = static_cast<std::uint32_t>(fields.size());
+}
+
+// Squeezes out the fields that later ones replaced, so that a loop over one record cannot grow the set. Without
+// memory for it they stay for now.
+void ChangeSet::compact() {
+  std::vector<State*> live;
+  try {
+    live.reserve(states_.size() + undo_.size());
+  } catch (const std::bad_alloc&) {
+    return;
+  }
+  const auto keep = [&live](State& state) {
+    if (state.fields_size > 0) {
+      live.push_back(&state);
+    } else {
+      state.fields_offset = state.fields_room = 0;
+    }
+  };
+  for (State& state : states_) keep(state);
+  for (Undo& undo : undo_) keep(undo.state);
+  std::sort(live.begin(), live.end(), [](const State* a, const State* b) { return a->fields_offset < b->fields_offset; });
+  std::size_t end = 0;
+  auto mark = marks_.begin();
+  const State* previous = nullptr;
+  std::uint32_t previous_offset = 0;  // before it moved
+  for (State* state : live) {
+    for (; mark != marks_.end() && mark->fields <= state->fields_offset; ++mark) mark->fields = end;
+    const std::uint32_t offset = state->fields_offset;
+    if (previous != nullptr && previous_offset == offset) {
+      // A state that was saved and not changed since.
+      state->fields_offset = previous->fields_offset;
+    } else {
+      std::memmove(&fields_[end], &fields_[offset], state->fields_size);
+      state->fields_offset = static_cast<std::uint32_t>(end);
+      end += state->fields_size;
+    }
+    state->fields_room = state->fields_size;
+    previous = state;
+    previous_offset = offset;
+  }
+  for (; mark != marks_.end(); ++mark) mark->fields = end;
+  fields_.resize(end);
 }
 
 void ChangeSet::rollback(int level) {
@@ -110,8 +174,9 @@ void ChangeSet::release(int level) {
   std::size_t kept = mark.undo;
   for (std::size_t i = mark.undo; i < undo_.size(); ++i) {
     const Undo undo = undo_[i];
-    states_[undo.index].saved_level = static_cast<std::int32_t>(level - 1 > 1 ? level - 1 : 0);
-    if (!marks_.empty() && undo.index < own_items && undo.state.saved_level != level - 1) undo_[kept++] = undo;
+    const bool needed = undo.index < own_items && undo.state.saved_level != level - 1;
+    states_[undo.index].saved_level = needed ? static_cast<std::int32_t>(level - 1) : undo.state.saved_level;
+    if (needed) undo_[kept++] = undo;
   }
   undo_.resize(kept);
 }
@@ -165,6 +230,7 @@ void ChangeSet::clear() {
   fields_.clear();
   undo_.clear();
   marks_.clear();
+  compact_at_ = kLeastCompacted;
   if (fields_.capacity() > kKeptBytes) fields_.shrink_to_fit();
   if (states_.capacity() * sizeof(State) > kKeptBytes) states_.shrink_to_fit();
   if (undo_.capacity() * sizeof(Undo) > kKeptBytes) undo_.shrink_to_fit();

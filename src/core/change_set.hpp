@@ -54,6 +54,8 @@ class ChangeSet {
     std::uint32_t fields_size = 0;
     std::uint32_t fields_room = 0;
   };
+  static constexpr std::size_t kLeastCompacted = 64 * 1024;
+
   struct Undo {
     std::uint32_t index;
     State state;
@@ -69,11 +71,14 @@ class ChangeSet {
   void enter(int level);
   std::uint32_t add(Kind kind, std::uint32_t owner, std::string_view bytes, int level, bool& inserted);
   void save(std::uint32_t index);
-  void set_fields(State& state, std::string_view fields);
+  void set_fields(std::uint32_t index, std::string_view fields);
+  void append_fields(std::uint32_t index, std::string_view fields);
+  void compact();
 
   ByteSet items_;
   std::vector<State> states_;  // one an item
   std::string fields_;
+  std::size_t compact_at_ = kLeastCompacted;  // the size of fields_ at which it is worth while
   std::vector<Undo> undo_;
   std::vector<Mark> marks_;    // levels above 1 that added something, outermost first
 };

@@ -84,10 +84,11 @@ std::string iso_timestamp(std::int64_t microseconds) {
 
 std::string epoch_timestamp(std::int64_t microseconds) {
   const bool negative = microseconds < 0;
-  const std::int64_t size = negative ? -microseconds : microseconds;
+  // Unsigned, since the smallest number has no positive counterpart.
+  const std::uint64_t size = negative ? 0 - static_cast<std::uint64_t>(microseconds) : static_cast<std::uint64_t>(microseconds);
   char text[48];
-  std::snprintf(text, sizeof text, "%s%lld.%06lld", negative ? "-" : "", static_cast<long long>(size / kSecond),
-                static_cast<long long>(size % kSecond));
+  std::snprintf(text, sizeof text, "%s%llu.%06llu", negative ? "-" : "", static_cast<unsigned long long>(size / kSecond),
+                static_cast<unsigned long long>(size % kSecond));
   return text;
 }
 

@@ -25,11 +25,6 @@ void PendingKeys::put_back() {
   in_flight_.clear();
 }
 
-void PendingKeys::clear() {
-  collecting_.clear();
-  in_flight_.clear();
-}
-
 std::uint64_t PendingKeys::acknowledged() const {
   if (collecting_.empty() && in_flight_.empty()) return collecting_position_;
   return acknowledged_;

@@ -30,8 +30,8 @@ class PendingKeys {
   void arrived();
   // The connection is gone: the set in flight is owed again.
   void put_back();
-  // Forgets all: the journal will be read instead.
-  void clear();
+  // Forgets what was collected: the journal will be read instead.
+  void forget_collected() { collecting_.clear(); }
 
   // Everything up to this position has been acknowledged.
   std::uint64_t acknowledged() const;

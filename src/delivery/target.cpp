@@ -75,8 +75,17 @@ void Target::owe(std::string_view key, std::uint64_t position, TimestampTz now) 
   keys_.add(key, position);
 }
 
+void Target::detach() {
+  if (!detached_) {
+    ereport(LOG, (errmsg("cache_invalidate: server \"%s\" is owed more than max_backlog_keys: the rest stays in the journal",
+                         definition_.name.c_str())));
+  }
+  detached_ = true;
+  keys_.forget_collected();
+}
+
 bool Target::is_waited_for(TimestampTz now) const {
-  if (!options_.enabled || state_ == journal::TargetState::down || detached) return false;
+  if (!options_.enabled || state_ == journal::TargetState::down || detached_) return false;
   return now < owed_since_ + settings::signal_timeout * kMillisecond;
 }
 
@@ -208,7 +217,7 @@ TimestampTz Target::deadline() const {
 void Target::publish_status() {
   if (status_ == nullptr) return;
   pg_atomic_write_u64(&status_->pending, keys_.collecting() + keys_.in_flight());
-  status_->reads_journal = detached;
+  status_->reads_journal = detached_;
   if (connection_ == nullptr) return;
   pg_atomic_fetch_add_u64(&status_->bytes, connection_->bytes_sent() - counted_bytes_);
   counted_bytes_ = connection_->bytes_sent();

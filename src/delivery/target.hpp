@@ -52,10 +52,15 @@ class Target {
     return changed;
   }
 
-  // Owes more than memory holds: the journal is read when the target is up and has taken what it has.
-  bool detached = false;
-  // The journal up to which it has everything, and the position from which checkpoints speak for it.
+  // Owes more than memory holds: what is not on its way is forgotten, and the journal is read when the target
+  // is up and idle.
+  void detach();
+  void attach() { detached_ = false; }
+  bool is_detached() const { return detached_; }
+  // What it has acknowledged all of (for watermarks), what it was told all of (for scans of the journal), and
+  // the position from which checkpoints speak for it.
   core::XidSnapshot delivered;
+  core::XidSnapshot taken;
   std::uint64_t reliable_from = 0;
   bool is_idle_and_up() const { return state_ == journal::TargetState::up && keys_.collecting() + keys_.in_flight() == 0; }
 
@@ -84,6 +89,7 @@ class Target {
   std::uint32_t acknowledged_keys_ = 0;
   std::deque<std::uint32_t> commands_;  // keys of each unanswered command
   std::uint64_t counted_bytes_ = 0;
+  bool detached_ = false;
   bool use_del_ = false;           // a server before 4.0
   bool socket_changed_ = false;
 };

@@ -55,6 +55,7 @@ Board* create_board(DatabaseSlot& slot) {
   auto* board = static_cast<Board*>(dsm_segment_address(segment));
   memset(board, 0, size);
   SpinLockInit(&board->lock);
+  ConditionVariableInit(&board->probes_changed);
   board->since = GetCurrentTimestamp();
   board->ring_offset = ring_offset;
   init_counters(*board);

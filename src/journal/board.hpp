@@ -43,6 +43,7 @@ struct TargetStatus {
 // One end-to-end test: which targets have acknowledged it, and when.
 struct ProbeStatus {
   std::uint64_t id;              // 0: unused
+  TimestampTz reserved;
   TimestampTz committed;
   TimestampTz notified;          // 0: not yet
   struct {
@@ -53,6 +54,7 @@ struct ProbeStatus {
 
 struct Board {
   slock_t lock;                  // of target[] and probe[], not of their counters
+  ConditionVariable probes_changed;
   TimestampTz since;
   TimestampTz last_delivery;
   std::uint64_t journal_bytes;   // both segments, at the last look

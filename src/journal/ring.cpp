@@ -19,7 +19,8 @@ bool Ring::push(const RingEntry& entry, std::string_view payload) noexcept {
   std::uint64_t position = reserved_.load(std::memory_order_relaxed);
   do {
     const std::uint64_t consumed = consumed_.load(std::memory_order_acquire);
-    if (position + room - consumed > capacity_) return false;
+    // What was consumed meanwhile may lie beyond a position that others have taken since: then try again.
+    if (consumed <= position && position + room - consumed > capacity_) return false;
   } while (!reserved_.compare_exchange_weak(position, position + room, std::memory_order_acq_rel, std::memory_order_relaxed));
 
   Header* header = header_at(position);

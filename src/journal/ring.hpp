@@ -37,7 +37,11 @@ class Ring {
   void pop() noexcept;
 
   // Bytes in use, and how many there are.
-  std::uint64_t used() const { return reserved_.load(std::memory_order_acquire) - consumed_.load(std::memory_order_acquire); }
+  std::uint64_t used() const {
+    // In this order, or the difference of two moments could be negative.
+    const std::uint64_t behind = consumed();
+    return reserved() - behind;
+  }
   std::uint64_t capacity() const { return capacity_; }
   // Position behind the last reserved entry, and behind the last consumed one.
   std::uint64_t reserved() const { return reserved_.load(std::memory_order_acquire); }

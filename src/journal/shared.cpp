@@ -48,6 +48,7 @@ void on_startup() {
   if (!found) {
     memset(state, 0, shared_size());
     state->lock = &GetNamedLWLockTranche(kName)->lock;
+    ConditionVariableInit(&state->worker_changed);
     state->launcher_proc = -1;
     state->slots = slot_count();
     for (std::uint32_t i = 0; i < state->slots; ++i) {

@@ -34,6 +34,7 @@ struct DatabaseSlot {
 
 struct SharedState {
   LWLock* lock;
+  ConditionVariable worker_changed;  // a worker has left its slot
   int launcher_proc;                 // -1: none
   int launcher_pid;
   std::uint32_t slots;

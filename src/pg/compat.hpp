@@ -60,6 +60,25 @@ inline void reserve_setting_prefix(const char* prefix) {
 #endif
 }
 
+// For a function that returns a set: makes the tuplestore that fcinfo's ReturnSetInfo names.
+inline void begin_result_set(FunctionCallInfo fcinfo) {
+#if PG_VERSION_NUM >= 150000
+  InitMaterializedSRF(fcinfo, 0);
+#else
+  auto* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
+  if (result == nullptr || !IsA(result, ReturnSetInfo) || (result->allowedModes & SFRM_Materialize) == 0) {
+    ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("set-valued function called in context that cannot accept a set")));
+  }
+  MemoryContext previous = MemoryContextSwitchTo(result->econtext->ecxt_per_query_memory);
+  TupleDesc descriptor;
+  if (get_call_result_type(fcinfo, nullptr, &descriptor) != TYPEFUNC_COMPOSITE) elog(ERROR, "return type must be a row type");
+  result->returnMode = SFRM_Materialize;
+  result->setResult = tuplestore_begin_heap((result->allowedModes & SFRM_Materialize_Random) != 0, false, work_mem);
+  result->setDesc = descriptor;
+  MemoryContextSwitchTo(previous);
+#endif
+}
+
 inline void set_session_role(Oid role) {
   SetSessionAuthorization(role, superuser_arg(role));
 }

@@ -116,6 +116,7 @@ void guarded(Function&& function) {
 #define CACHE_INVALIDATE_FUNCTION(name)                                      \
   static Datum name(FunctionCallInfo fcinfo);                                \
   extern "C" {                                                               \
+  PGDLLEXPORT Datum cache_invalidate_##name(PG_FUNCTION_ARGS);               \
   PG_FUNCTION_INFO_V1(cache_invalidate_##name);                              \
   Datum cache_invalidate_##name(PG_FUNCTION_ARGS) {                          \
     return ::cache_invalidate::pg::Entry<&name>::call(fcinfo);               \

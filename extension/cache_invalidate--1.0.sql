@@ -1,0 +1,139 @@
+-- cache_invalidate 1.0: what CREATE EXTENSION makes.
+\echo Use "CREATE EXTENSION cache_invalidate" to load this file. \quit
+
+-- The journal: two segments, appended to by committing transactions, truncated in place by the worker. No
+-- index, nothing for vacuum to do, out of line only what is longer than a page.
+CREATE TABLE @extschema@.cache_invalidation_journal_0 (batch bytea NOT NULL)
+  USING heap WITH (autovacuum_enabled = false, toast.autovacuum_enabled = false);
+CREATE TABLE @extschema@.cache_invalidation_journal_1 (batch bytea NOT NULL)
+  USING heap WITH (autovacuum_enabled = false, toast.autovacuum_enabled = false);
+ALTER TABLE @extschema@.cache_invalidation_journal_0 ALTER COLUMN batch SET STORAGE EXTERNAL;
+ALTER TABLE @extschema@.cache_invalidation_journal_1 ALTER COLUMN batch SET STORAGE EXTERNAL;
+COMMENT ON TABLE @extschema@.cache_invalidation_journal_0 IS
+  'cache_invalidate: one of the two segments of the journal. Written by committing transactions, truncated by the worker. Do not change or lock it.';
+COMMENT ON TABLE @extschema@.cache_invalidation_journal_1 IS
+  'cache_invalidate: one of the two segments of the journal. Written by committing transactions, truncated by the worker. Do not change or lock it.';
+REVOKE ALL ON @extschema@.cache_invalidation_journal_0, @extschema@.cache_invalidation_journal_1 FROM PUBLIC;
+
+CREATE TABLE @extschema@.trigger_error_log (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  table_name text NOT NULL,
+  operation text NOT NULL,
+  error_message text NOT NULL,
+  error_context text,
+  occurred_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+CREATE INDEX trigger_error_log_occurred_at ON @extschema@.trigger_error_log (occurred_at);
+REVOKE ALL ON @extschema@.trigger_error_log FROM PUBLIC;
+COMMENT ON TABLE @extschema@.trigger_error_log IS
+  'cache_invalidate: what triggers could not compute. Written by the worker after the commit. Equal errors are written once a minute.';
+COMMENT ON COLUMN @extschema@.trigger_error_log.table_name IS 'Table whose trigger had the problem, without its schema; of a partition its root.';
+COMMENT ON COLUMN @extschema@.trigger_error_log.operation IS 'INSERT, UPDATE or DELETE.';
+COMMENT ON COLUMN @extschema@.trigger_error_log.error_message IS 'What went wrong.';
+COMMENT ON COLUMN @extschema@.trigger_error_log.error_context IS 'The trigger''s table with its schema.';
+COMMENT ON COLUMN @extschema@.trigger_error_log.occurred_at IS 'When the transaction began to commit.';
+
+-- Capture.
+CREATE FUNCTION @extschema@.notify_cache_invalidation() RETURNS trigger
+  LANGUAGE c AS 'MODULE_PATHNAME', 'cache_invalidate_notify';
+COMMENT ON FUNCTION @extschema@.notify_cache_invalidation() IS
+  'AFTER ... FOR EACH ROW trigger: notes the cache keys and the message that a changed row makes stale; they leave after the commit. Arguments are ''name=value'': key (template, repeatable), resource, id (template), fields, format (record or resource), channel, server, columns, ignore. Never fails the statement.';
+
+CREATE FUNCTION @extschema@.cache_invalidate_check_trigger() RETURNS event_trigger
+  LANGUAGE c AS 'MODULE_PATHNAME', 'cache_invalidate_check_trigger';
+REVOKE ALL ON FUNCTION @extschema@.cache_invalidate_check_trigger() FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.cache_invalidate_check_trigger() IS
+  'Checks the arguments of triggers that call notify_cache_invalidation() when CREATE TRIGGER runs.';
+CREATE EVENT TRIGGER cache_invalidate_check_trigger ON ddl_command_end WHEN TAG IN ('CREATE TRIGGER')
+  EXECUTE FUNCTION @extschema@.cache_invalidate_check_trigger();
+COMMENT ON EVENT TRIGGER cache_invalidate_check_trigger IS
+  'cache_invalidate: refuses wrong arguments of notify_cache_invalidation() when CREATE TRIGGER runs.';
+
+-- Targets.
+CREATE FUNCTION @extschema@.cache_invalidate_fdw_validator(options text[], catalog oid) RETURNS void
+  LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'cache_invalidate_fdw_validator';
+COMMENT ON FUNCTION @extschema@.cache_invalidate_fdw_validator(text[], oid) IS
+  'Checks the options of servers and user mappings of the foreign-data wrapper cache_invalidate.';
+CREATE FOREIGN DATA WRAPPER cache_invalidate VALIDATOR @extschema@.cache_invalidate_fdw_validator;
+COMMENT ON FOREIGN DATA WRAPPER cache_invalidate IS
+  'Caches (Redis or Valkey) whose keys are deleted. Server options: url, key_prefix, connect_timeout, command_timeout, enabled. User mapping options: username, password.';
+
+-- Health and statistics.
+CREATE FUNCTION @extschema@.get_cache_trigger_health(
+    OUT table_name text, OUT trigger_name text, OUT is_enabled boolean, OUT recent_errors bigint,
+    OUT schema_name text, OUT firing text, OUT definition text)
+  RETURNS SETOF record LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $body$
+  SELECT c.relname::text, t.tgname::text, t.tgenabled <> 'D',
+         (SELECT count(*) FROM @extschema@.trigger_error_log e
+           WHERE e.table_name = c.relname AND e.occurred_at > now() - interval '24 hours'
+             AND e.error_context = format('trigger of table %s.%s', n.nspname, c.relname)),
+         n.nspname::text,
+         CASE t.tgenabled WHEN 'D' THEN 'disabled' WHEN 'A' THEN 'always' WHEN 'R' THEN 'replica' ELSE 'origin' END,
+         pg_get_triggerdef(t.oid)
+    FROM pg_trigger t
+    JOIN pg_class c ON c.oid = t.tgrelid
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_proc p ON p.oid = t.tgfoid
+    JOIN pg_extension x ON x.extname = 'cache_invalidate' AND x.extnamespace = p.pronamespace
+   WHERE p.proname = 'notify_cache_invalidation' AND NOT t.tgisinternal AND t.tgparentid = 0
+   ORDER BY n.nspname, c.relname, t.tgname
+$body$;
+REVOKE ALL ON FUNCTION @extschema@.get_cache_trigger_health() FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.get_cache_trigger_health() IS
+  'A row per trigger that calls notify_cache_invalidation(): table, trigger, whether it fires, errors logged in the last 24 hours, schema, firing mode (origin, always, replica, disabled), definition. Needs SELECT on trigger_error_log.';
+
+CREATE FUNCTION @extschema@.cache_invalidate_stats(
+    OUT worker_pid integer, OUT worker_started timestamptz, OUT worker_starts integer,
+    OUT since timestamptz, OUT last_delivery timestamptz,
+    OUT batches bigint, OUT keys bigint, OUT messages bigint, OUT notifications bigint, OUT errors bigint,
+    OUT journal_scans bigint, OUT journal_truncations bigint, OUT journal_bytes bigint,
+    OUT ring_used_bytes bigint, OUT ring_bytes bigint)
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cache_invalidate_stats';
+REVOKE ALL ON FUNCTION @extschema@.cache_invalidate_stats() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION @extschema@.cache_invalidate_stats() TO pg_monitor;
+COMMENT ON FUNCTION @extschema@.cache_invalidate_stats() IS 'Source of the view cache_invalidation_stats.';
+
+CREATE VIEW @extschema@.cache_invalidation_stats AS SELECT * FROM @extschema@.cache_invalidate_stats();
+GRANT SELECT ON @extschema@.cache_invalidation_stats TO pg_monitor;
+COMMENT ON VIEW @extschema@.cache_invalidation_stats IS
+  'One row: the worker of this database (pid, start, number of starts), counters since the ring was made (batches = transactions taken; keys and messages they named; notifications sent; errors logged; scans and truncations of the journal), and sizes in bytes. All but the worker''s columns are null while there is no ring.';
+
+CREATE FUNCTION @extschema@.cache_invalidate_targets(
+    OUT server oid, OUT state text, OUT state_since timestamptz, OUT problem text,
+    OUT keys_pending bigint, OUT reads_journal boolean,
+    OUT keys_deleted bigint, OUT commands bigint, OUT bytes_sent bigint,
+    OUT connections bigint, OUT failures bigint, OUT last_acknowledged timestamptz)
+  RETURNS SETOF record LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cache_invalidate_targets';
+REVOKE ALL ON FUNCTION @extschema@.cache_invalidate_targets() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION @extschema@.cache_invalidate_targets() TO pg_monitor;
+COMMENT ON FUNCTION @extschema@.cache_invalidate_targets() IS 'Source of the view cache_invalidation_targets.';
+
+CREATE VIEW @extschema@.cache_invalidation_targets AS
+  SELECT s.srvname::text AS server, t.state, t.state_since, t.problem, t.keys_pending, t.reads_journal,
+         t.keys_deleted, t.commands, t.bytes_sent, t.connections, t.failures, t.last_acknowledged
+    FROM @extschema@.cache_invalidate_targets() t
+    JOIN pg_catalog.pg_foreign_server s ON s.oid OPERATOR(pg_catalog.=) t.server;
+GRANT SELECT ON @extschema@.cache_invalidation_targets TO pg_monitor;
+COMMENT ON VIEW @extschema@.cache_invalidation_targets IS
+  'A row per server that the worker of this database delivers to: state (up, connecting, down, disabled) and since when, the problem if any, keys owed in memory, whether more is owed in the journal, counters since the ring was made, and the time of the last acknowledgement.';
+
+CREATE FUNCTION @extschema@.test_cache_invalidation(test_table_name text, test_user_id uuid DEFAULT NULL) RETURNS json
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cache_invalidate_test';
+REVOKE ALL ON FUNCTION @extschema@.test_cache_invalidation(text, uuid) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.test_cache_invalidation(text, uuid) IS
+  'Sends a marked change of the table through the whole path (journal, ring, worker, each server of the table''s owner, NOTIFY with operation TEST) and waits up to 10 s for the acknowledgements. Returns success, message, table, user_id, and targets: for each its name, success, milliseconds from commit to acknowledgement, problem. Needs a free background worker slot.';
+
+CREATE FUNCTION @extschema@.cleanup_trigger_error_log(days_to_keep integer DEFAULT 7) RETURNS integer
+  LANGUAGE c VOLATILE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+  AS 'MODULE_PATHNAME', 'cache_invalidate_cleanup_error_log';
+REVOKE ALL ON FUNCTION @extschema@.cleanup_trigger_error_log(integer) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.cleanup_trigger_error_log(integer) IS
+  'Deletes rows of trigger_error_log that are older than so many days (0: all) and returns how many. A negative number is an error (22023).';
+
+CREATE FUNCTION @extschema@.cache_invalidate_installed() RETURNS void
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cache_invalidate_installed';
+REVOKE ALL ON FUNCTION @extschema@.cache_invalidate_installed() FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.cache_invalidate_installed() IS
+  'Last act of CREATE EXTENSION: wakes the launcher, or warns that the library is not preloaded.';
+SELECT @extschema@.cache_invalidate_installed();

@@ -1,0 +1,30 @@
+// cleanup_trigger_error_log(): deletes old rows of trigger_error_log.
+#include "pg/extension.hpp"
+#include "pg/guard.hpp"
+
+namespace cache_invalidate::admin {
+
+CACHE_INVALIDATE_FUNCTION(cleanup_error_log) {
+  const int32 days = PG_GETARG_INT32(0);
+  if (days < 0) {
+    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid number of days: %d", days),
+                    errhint("Give how many days of errors to keep: 0 deletes all.")));
+  }
+  const pg::Extension* extension = pg::extension();
+  if (extension == nullptr) {
+    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("extension \"cache_invalidate\" is not installed")));
+  }
+  const char* sql = psprintf(
+      "DELETE FROM %s.trigger_error_log "
+      "WHERE occurred_at OPERATOR(pg_catalog.<) pg_catalog.now() OPERATOR(pg_catalog.-) pg_catalog.make_interval(days => $1)",
+      quote_identifier(get_namespace_name(extension->schema)));
+  Oid types[] = {INT4OID};
+  Datum values[] = {Int32GetDatum(days)};
+  SPI_connect();
+  SPI_execute_with_args(sql, 1, types, values, nullptr, false, 0);
+  const uint64 deleted = SPI_processed;
+  SPI_finish();
+  PG_RETURN_INT32(static_cast<int32>(deleted));
+}
+
+}  // namespace cache_invalidate::admin

@@ -1,0 +1,18 @@
+// Called by the install script as its last act.
+#include "delivery/ddl_watch.hpp"
+#include "journal/shared.hpp"
+#include "pg/guard.hpp"
+
+namespace cache_invalidate::admin {
+
+CACHE_INVALIDATE_FUNCTION(installed) {
+  delivery::note_installation();
+  if (journal::shared_state() == nullptr && !IsBinaryUpgrade) {
+    ereport(WARNING, (errmsg("cache_invalidate is not in shared_preload_libraries"),
+                      errdetail("Triggers write what is stale into the journal, but nothing is delivered."),
+                      errhint("Add cache_invalidate to shared_preload_libraries and restart the server.")));
+  }
+  PG_RETURN_VOID();
+}
+
+}  // namespace cache_invalidate::admin

@@ -1,0 +1,276 @@
+// test_cache_invalidation(): sends a marked change through the whole path and reports what arrived.
+//
+// What a function does is seen by nobody before its transaction commits, so a short-lived background worker
+// makes the change in a transaction of its own: capture, journal, ring, worker, targets. The function waits
+// for the worker's acknowledgements on the board.
+#include <random>
+#include <string>
+
+#include "capture/transaction.hpp"
+#include "capture/vocabulary.hpp"
+#include "core/json.hpp"
+#include "journal/board.hpp"
+#include "pg/extension.hpp"
+#include "pg/guard.hpp"
+
+namespace cache_invalidate::admin {
+namespace {
+
+constexpr TimestampTz kLongestWait = 10 * 1000000L;
+constexpr const char* kKeyPrefix = "cache_invalidate:test:";
+
+// What the background worker is told; it must fit bgw_extra.
+struct Order {
+  std::uint64_t id;
+  Oid table;
+  bool has_user;
+  pg_uuid_t user;
+};
+static_assert(sizeof(Order) <= BGW_EXTRALEN, "an order travels in bgw_extra");
+
+struct Answer {
+  bool delivered = false;  // everywhere
+  journal::ProbeStatus status;
+};
+
+std::string uuid_text(const pg_uuid_t& uuid) {
+  char text[40];
+  const unsigned char* d = uuid.data;
+  snprintf(text, sizeof text, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", d[0], d[1], d[2], d[3],
+           d[4], d[5], d[6], d[7], d[8], d[9], d[10], d[11], d[12], d[13], d[14], d[15]);
+  return text;
+}
+
+// Reserves a place on the board, with the servers that shall answer. nullptr: all places are in use.
+journal::ProbeStatus* reserve(journal::Board& board, std::uint64_t id, const core::Scope& servers) {
+  const TimestampTz now = GetCurrentTimestamp();
+  journal::ProbeStatus* found = nullptr;
+  SpinLockAcquire(&board.lock);
+  for (journal::ProbeStatus& probe : board.probe) {
+    // One that was left behind by a session that was ended is free again.
+    if (probe.id == 0 || probe.reserved < now - 2 * kLongestWait) {
+      memset(&probe, 0, sizeof probe);
+      probe.id = id;
+      probe.reserved = now;
+      for (std::size_t i = 0; i < servers.size() && i < journal::kMaxTargets; ++i) probe.target[i].server = servers[i];
+      found = &probe;
+      break;
+    }
+  }
+  SpinLockRelease(&board.lock);
+  return found;
+}
+
+bool is_complete(const journal::ProbeStatus& probe) {
+  for (const auto& target : probe.target) {
+    if (OidIsValid(target.server) && target.acknowledged == 0) return false;
+  }
+  return probe.notified != 0;
+}
+
+// Waits for all answers or the time's end, and frees the place.
+void await(journal::Board& board, std::uint64_t id, Answer& answer) {
+  const TimestampTz end = GetCurrentTimestamp() + kLongestWait;
+  ConditionVariablePrepareToSleep(&board.probes_changed);
+  while (true) {
+    SpinLockAcquire(&board.lock);
+    for (const journal::ProbeStatus& probe : board.probe) {
+      if (probe.id == id) answer.status = probe;
+    }
+    SpinLockRelease(&board.lock);
+    answer.delivered = is_complete(answer.status);
+    if (answer.delivered || GetCurrentTimestamp() >= end) break;
+    ConditionVariableTimedSleep(&board.probes_changed, 100, PG_WAIT_EXTENSION);
+  }
+  ConditionVariableCancelSleep();
+  SpinLockAcquire(&board.lock);
+  for (journal::ProbeStatus& probe : board.probe) {
+    if (probe.id == id) probe.id = 0;
+  }
+  SpinLockRelease(&board.lock);
+}
+
+bool start_sender(const Order& order) {
+  BackgroundWorker definition{};
+  definition.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+  definition.bgw_start_time = BgWorkerStart_RecoveryFinished;
+  definition.bgw_restart_time = BGW_NEVER_RESTART;
+  strlcpy(definition.bgw_library_name, "cache_invalidate", BGW_MAXLEN);
+  strlcpy(definition.bgw_function_name, "cache_invalidate_test_main", BGW_MAXLEN);
+  strlcpy(definition.bgw_name, "cache_invalidate test", BGW_MAXLEN);
+  strlcpy(definition.bgw_type, "cache_invalidate test", BGW_MAXLEN);
+  definition.bgw_main_arg = ObjectIdGetDatum(MyDatabaseId);
+  memcpy(definition.bgw_extra, &order, sizeof order);
+  BackgroundWorkerHandle* handle;
+  return RegisterDynamicBackgroundWorker(&definition, &handle);
+}
+
+void append_target(std::string& out, const std::string& name, TimestampTz committed, TimestampTz arrived, const char* problem) {
+  out += out.back() == '[' ? "{\"target\":" : ",{\"target\":";
+  core::append_json_string(out, name);
+  out += arrived != 0 ? ",\"success\":true,\"milliseconds\":" : ",\"success\":false,\"milliseconds\":";
+  char text[32] = "null";
+  if (arrived != 0) snprintf(text, sizeof text, "%.3f", static_cast<double>(arrived - committed) / 1000.0);
+  out += text;
+  out += ",\"problem\":";
+  if (problem[0] == '\0') {
+    out += "null";
+  } else {
+    core::append_json_string(out, problem);
+  }
+  out += '}';
+}
+
+void append_targets(std::string& out, journal::Board& board, const Answer& answer) {
+  for (const auto& target : answer.status.target) {
+    if (!OidIsValid(target.server)) continue;
+    const char* problem = "";
+    for (const journal::TargetStatus& status : board.target) {
+      if (status.server == target.server && target.acknowledged == 0) problem = status.problem;
+    }
+    if (target.acknowledged == 0 && problem[0] == '\0') problem = "no acknowledgement within 10 s";
+    const ForeignServer* server = GetForeignServerExtended(target.server, FSV_MISSING_OK);
+    append_target(out, server == nullptr ? "?" : server->servername, answer.status.committed, target.acknowledged, problem);
+  }
+  append_target(out, "NOTIFY", answer.status.committed, answer.status.notified,
+                answer.status.notified == 0 ? "not sent within 10 s" : "");
+}
+
+// The answer; `targets` is what stands between the brackets.
+std::string report(bool success, const std::string& message, const char* table, const std::string& user, const std::string& targets) {
+  std::string out = success ? "{\"success\":true,\"message\":" : "{\"success\":false,\"message\":";
+  core::append_json_string(out, message);
+  out += ",\"table\":";
+  core::append_json_string(out, table);
+  out += ",\"user_id\":";
+  if (user.empty()) {
+    out += "null";
+  } else {
+    core::append_json_string(out, user);
+  }
+  out += ",\"targets\":" + (targets.empty() ? std::string("[]") : targets) + "}";
+  return out;
+}
+
+// The table's oid; InvalidOid: `problem` says why it can't be tested.
+Oid find_table(const char* name, std::string& problem) {
+  List* names = nullptr;
+  bool is_name = true;
+  try {
+    pg::guarded([&] { names = textToQualifiedNameList(cstring_to_text(name)); });
+  } catch (const pg::PgError&) {
+    is_name = false;
+  }
+  const Oid table = is_name ? RangeVarGetRelid(makeRangeVarFromNameList(names), NoLock, true) : InvalidOid;
+  if (!OidIsValid(table)) {
+    problem = std::string("table \"") + name + "\" does not exist";
+    return InvalidOid;
+  }
+  Relation relation = relation_open(table, AccessShareLock);
+  bool has_trigger = false;
+  for (int i = 0; relation->trigdesc != nullptr && i < relation->trigdesc->numtriggers; ++i) {
+    const Trigger& trigger = relation->trigdesc->triggers[i];
+    if (trigger.tgenabled != TRIGGER_DISABLED && pg::is_trigger_function(trigger.tgfoid)) has_trigger = true;
+  }
+  relation_close(relation, AccessShareLock);
+  if (has_trigger) return table;
+  problem = std::string("table \"") + name + "\" has no enabled trigger that calls notify_cache_invalidation()";
+  return InvalidOid;
+}
+
+Oid owner_of(Oid table) {
+  HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+  if (!HeapTupleIsValid(tuple)) return InvalidOid;
+  const Oid owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relowner;
+  ReleaseSysCache(tuple);
+  return owner;
+}
+
+// Why the test can't even begin; nullptr: it can.
+const char* obstacle(journal::Board* board, const pg::Extension* extension) {
+  if (extension == nullptr) return "extension cache_invalidate is not installed in this database";
+  if (journal::shared_state() == nullptr) {
+    return "cache_invalidate is not in shared_preload_libraries: add it and restart the server";
+  }
+  if (RecoveryInProgress()) return "this server is a standby: nothing is delivered before it is promoted";
+  const journal::DatabaseSlot* slot = journal::find_slot(MyDatabaseId);
+  if (board == nullptr || slot == nullptr || slot->worker_pid == 0) {
+    return "the worker of this database is not running: see the server log, and max_worker_processes";
+  }
+  return nullptr;
+}
+
+std::string run_test(const char* table_name, const pg_uuid_t* user) {
+  const std::string user_text = user == nullptr ? "" : uuid_text(*user);
+  const pg::Extension* extension = pg::extension();
+  journal::Board* board = journal::attach_board();
+  if (const char* reason = obstacle(board, extension)) return report(false, reason, table_name, user_text, "");
+  std::string problem;
+  const Oid wrapper = extension->wrapper;
+  Order order{};
+  order.table = find_table(table_name, problem);
+  if (!OidIsValid(order.table)) return report(false, problem, table_name, user_text, "");
+  order.id = std::random_device{}() | static_cast<std::uint64_t>(std::random_device{}()) << 32 | 1;
+  order.has_user = user != nullptr;
+  if (user != nullptr) order.user = *user;
+  const std::uint32_t scope = capture::scope_number(owner_of(order.table), {});
+  const core::Scope servers = capture::resolved_vocabulary(wrapper).scopes[scope];
+  if (reserve(*board, order.id, servers) == nullptr) {
+    return report(false, "too many tests are running at once: try again", table_name, user_text, "");
+  }
+  Answer answer{};
+  if (!start_sender(order)) {
+    return report(false, "no free slot for the background worker that makes the test change: raise max_worker_processes",
+                  table_name, user_text, "");
+  }
+  await(*board, order.id, answer);
+  std::string targets = "[";
+  append_targets(targets, *board, answer);
+  targets += ']';
+  return report(answer.delivered, answer.delivered ? "the test change reached every target" : "the test change did not reach every target",
+                table_name, user_text, targets);
+}
+
+}  // namespace
+
+CACHE_INVALIDATE_FUNCTION(test) {
+  if (PG_ARGISNULL(0)) PG_RETURN_NULL();
+  const char* table = text_to_cstring(PG_GETARG_TEXT_PP(0));
+  const pg_uuid_t* user = PG_ARGISNULL(1) ? nullptr : PG_GETARG_UUID_P(1);
+  const char* result;
+  {
+    // What is on the stack in there is lost if the server raises an error: a few bytes, in a rare case.
+    const std::string text = run_test(table, user);
+    auto* copy = static_cast<char*>(palloc(text.size() + 1));
+    memcpy(copy, text.c_str(), text.size() + 1);
+    result = copy;
+  }
+  result = pg_any_to_server(result, static_cast<int>(strlen(result)), PG_UTF8);
+  PG_RETURN_TEXT_P(cstring_to_text(result));
+}
+
+// The transaction that is tested: one key for every server of the table's owner, one message.
+CACHE_INVALIDATE_WORKER_MAIN(test_main) {
+  BackgroundWorkerUnblockSignals();
+  BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(argument), InvalidOid, 0);
+  Order order;
+  memcpy(&order, MyBgworkerEntry->bgw_extra, sizeof order);
+  StartTransactionCommand();
+  const char* table = get_rel_name(order.table);
+  if (table != nullptr) {
+    const std::uint32_t scope = capture::scope_number(owner_of(order.table), {});
+    const std::string id = std::to_string(order.id);
+    core::Shape shape;
+    shape.name = table;
+    std::string fields;
+    if (order.has_user) fields = "\"user_id\":\"" + uuid_text(order.user) + "\"";
+    std::string probe;
+    core::put_fixed64(probe, order.id);
+    capture::changes().add_key(scope, kKeyPrefix + id, 1);
+    capture::changes().add_change(capture::shape_number(shape), id, core::Operation::test, fields, 1);
+    capture::changes().add_probe(probe, 1);
+  }
+  CommitTransactionCommand();
+}
+
+}  // namespace cache_invalidate::admin

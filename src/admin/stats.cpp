@@ -1,0 +1,109 @@
+// Sources of the views cache_invalidation_stats and cache_invalidation_targets: what the worker of this
+// database keeps on its board. Reading them takes no lock that anybody waits for.
+#include "journal/board.hpp"
+#include "pg/extension.hpp"
+#include "pg/guard.hpp"
+
+namespace cache_invalidate::admin {
+namespace {
+
+// Collects the columns of one row in order.
+class Row {
+ public:
+  void add(Datum value) { put(value, false); }
+  void add_null() { put(Datum(0), true); }
+  void add_count(pg_atomic_uint64* counter) { add(Int64GetDatum(static_cast<int64>(pg_atomic_read_u64(counter)))); }
+  void add_time(TimestampTz time) { put(TimestampTzGetDatum(time), time == 0); }
+  void add_text(const char* text) { put(CStringGetTextDatum(text), text[0] == '\0'); }
+
+  Datum* values() { return values_; }
+  bool* nulls() { return nulls_; }
+
+ private:
+  static constexpr int kMost = 20;
+  void put(Datum value, bool is_null) {
+    Assert(count_ < kMost);
+    values_[count_] = value;
+    nulls_[count_++] = is_null;
+  }
+  Datum values_[kMost];
+  bool nulls_[kMost];
+  int count_ = 0;
+};
+
+const char* state_name(const journal::TargetStatus& status) {
+  switch (status.state) {
+    case journal::TargetState::down: return "down";
+    case journal::TargetState::connecting: return "connecting";
+    case journal::TargetState::up: return "up";
+    case journal::TargetState::disabled: return "disabled";
+  }
+  return "down";
+}
+
+void add_worker(Row& row, const journal::DatabaseSlot* slot) {
+  if (slot == nullptr || slot->worker_pid == 0) {
+    row.add_null();
+    row.add_null();
+  } else {
+    row.add(Int32GetDatum(slot->worker_pid));
+    row.add_time(slot->worker_started);
+  }
+  row.add(Int32GetDatum(slot == nullptr ? 0 : static_cast<int32>(slot->worker_starts)));
+}
+
+void add_board(Row& row, journal::Board* board) {
+  row.add_time(board->since);
+  row.add_time(board->last_delivery);
+  journal::Counters& counters = board->counters;
+  for (pg_atomic_uint64* counter : {&counters.batches, &counters.keys, &counters.messages, &counters.notified,
+                                    &counters.errors, &counters.journal_scans, &counters.truncations}) {
+    row.add_count(counter);
+  }
+  row.add(Int64GetDatum(static_cast<int64>(board->journal_bytes)));
+  row.add(Int64GetDatum(static_cast<int64>(board->ring()->used())));
+  row.add(Int64GetDatum(static_cast<int64>(board->ring()->capacity())));
+}
+
+}  // namespace
+
+CACHE_INVALIDATE_FUNCTION(stats) {
+  TupleDesc descriptor;
+  if (get_call_result_type(fcinfo, nullptr, &descriptor) != TYPEFUNC_COMPOSITE) elog(ERROR, "return type must be a row type");
+  Row row;
+  add_worker(row, journal::find_slot(MyDatabaseId));
+  journal::Board* board = journal::attach_board();
+  if (board != nullptr) {
+    add_board(row, board);
+  } else {
+    for (int i = 3; i < descriptor->natts; ++i) row.add_null();
+  }
+  return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(descriptor), row.values(), row.nulls()));
+}
+
+CACHE_INVALIDATE_FUNCTION(targets) {
+  pg::begin_result_set(fcinfo);
+  auto* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
+  journal::Board* board = journal::attach_board();
+  if (board == nullptr) return Datum(0);
+  for (journal::TargetStatus& status : board->target) {
+    if (!OidIsValid(status.server)) continue;
+    Row row;
+    row.add(ObjectIdGetDatum(status.server));
+    row.add_text(state_name(status));
+    row.add_time(status.changed);
+    char problem[sizeof status.problem];
+    strlcpy(problem, status.problem, sizeof problem);
+    row.add_text(problem);
+    row.add_count(&status.pending);
+    row.add(BoolGetDatum(status.reads_journal));
+    for (pg_atomic_uint64* counter : {&status.keys, &status.commands, &status.bytes, &status.connects, &status.failures}) {
+      row.add_count(counter);
+    }
+    row.add_time(status.acknowledged);
+    tuplestore_putvalues(result->setResult, result->setDesc, row.values(), row.nulls());
+  }
+  return Datum(0);
+}
+
+}  // namespace cache_invalidate::admin

@@ -1,0 +1,152 @@
+#include "delivery/ddl_watch.hpp"
+
+#include "journal/shared.hpp"
+#include "pg/guard.hpp"
+
+namespace cache_invalidate::delivery {
+namespace {
+
+constexpr TimestampTz kLongestWait = 10 * 1000000L;
+
+object_access_hook_type previous_object_access = nullptr;
+ProcessUtility_hook_type previous_utility = nullptr;
+
+// What the current transaction did. A savepoint that is rolled back leaves it: one wake-up too many.
+bool catalog_changed = false;
+bool installed = false;
+Oid held_database = InvalidOid;
+
+void release_hold() {
+  if (!OidIsValid(held_database)) return;
+  journal::SharedState* shared = journal::shared_state();
+  LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+  journal::DatabaseSlot* slot = journal::find_slot(held_database);
+  if (slot != nullptr && slot->holds > 0) --slot->holds;
+  LWLockRelease(shared->lock);
+  held_database = InvalidOid;
+  journal::wake_launcher();
+}
+
+void tell_worker() {
+  journal::DatabaseSlot* slot = journal::find_slot(MyDatabaseId);
+  if (slot == nullptr) return;
+  pg_atomic_write_u32(&slot->catalog_changed, 1);
+  journal::wake_worker(*slot);
+}
+
+void on_transaction(XactEvent event, void* /*argument*/) {
+  switch (event) {
+    case XACT_EVENT_COMMIT:
+      if (installed) journal::request_probe(MyDatabaseId);
+      if (catalog_changed || installed) tell_worker();
+      break;
+    case XACT_EVENT_ABORT:
+    case XACT_EVENT_PREPARE:  // the level checks of launcher and worker find what COMMIT PREPARED does
+      break;
+    case XACT_EVENT_PRE_COMMIT:
+    case XACT_EVENT_PRE_PREPARE:
+    case XACT_EVENT_PARALLEL_PRE_COMMIT:
+    case XACT_EVENT_PARALLEL_COMMIT:
+    case XACT_EVENT_PARALLEL_ABORT:
+      return;
+  }
+  release_hold();
+  catalog_changed = installed = false;
+}
+
+void on_object_access(ObjectAccessType access, Oid catalog, Oid object, int sub, void* argument) {
+  if (previous_object_access != nullptr) previous_object_access(access, catalog, object, sub, argument);
+  if (access != OAT_POST_CREATE && access != OAT_POST_ALTER && access != OAT_DROP) return;
+  if (catalog == ForeignServerRelationId || catalog == UserMappingRelationId || catalog == ExtensionRelationId) {
+    catalog_changed = true;
+  }
+}
+
+// The database that the statement needs for itself, or nullptr.
+const char* needed_database(const Node* statement) {
+  switch (nodeTag(statement)) {
+    case T_DropdbStmt:
+      return reinterpret_cast<const DropdbStmt*>(statement)->dbname;
+    case T_RenameStmt: {
+      const auto* rename = reinterpret_cast<const RenameStmt*>(statement);
+      return rename->renameType == OBJECT_DATABASE ? rename->subname : nullptr;
+    }
+    case T_CreatedbStmt:
+    case T_AlterDatabaseStmt: {
+      const bool creates = IsA(statement, CreatedbStmt);
+      List* options = creates ? reinterpret_cast<const CreatedbStmt*>(statement)->options
+                              : reinterpret_cast<const AlterDatabaseStmt*>(statement)->options;
+      ListCell* cell;
+      foreach (cell, options) {
+        auto* option = static_cast<DefElem*>(lfirst(cell));
+        if (creates && strcmp(option->defname, "template") == 0 && option->arg != nullptr) return defGetString(option);
+        if (!creates && strcmp(option->defname, "tablespace") == 0) {
+          return reinterpret_cast<const AlterDatabaseStmt*>(statement)->dbname;
+        }
+      }
+      return nullptr;
+    }
+    default:
+      return nullptr;
+  }
+}
+
+void hold_worker(const char* database_name) {
+  journal::SharedState* shared = journal::shared_state();
+  const Oid database = get_database_oid(database_name, true);
+  if (!OidIsValid(database) || OidIsValid(held_database)) return;
+  LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+  journal::DatabaseSlot* slot = journal::find_slot(database);
+  if (slot != nullptr) {
+    ++slot->holds;
+    held_database = database;
+  }
+  LWLockRelease(shared->lock);
+  if (slot == nullptr) return;
+  journal::wake_worker(*slot);
+  const TimestampTz end = GetCurrentTimestamp() + kLongestWait;
+  ConditionVariablePrepareToSleep(&shared->worker_changed);
+  while (slot->database == database && slot->worker_pid != 0 && GetCurrentTimestamp() < end) {
+    ConditionVariableTimedSleep(&shared->worker_changed, 100, PG_WAIT_EXTENSION);
+  }
+  ConditionVariableCancelSleep();
+}
+
+bool is_commit_prepared(const Node* statement) {
+  return IsA(statement, TransactionStmt) &&
+         reinterpret_cast<const TransactionStmt*>(statement)->kind == TRANS_STMT_COMMIT_PREPARED;
+}
+
+// Only plain data here: the statement may raise an error through this frame. What is held is released at the
+// transaction's end.
+void on_utility(PlannedStmt* planned, const char* text, bool read_only_tree, ProcessUtilityContext context,
+                ParamListInfo parameters, QueryEnvironment* environment, DestReceiver* receiver,
+                QueryCompletion* completion) {
+  const Node* statement = planned->utilityStmt;
+  const bool wakes = is_commit_prepared(statement);
+  if (journal::shared_state() != nullptr && !RecoveryInProgress()) {
+    const char* database = needed_database(statement);
+    if (database != nullptr && IsTransactionState()) hold_worker(database);
+  }
+  const ProcessUtility_hook_type next = previous_utility != nullptr ? previous_utility : standard_ProcessUtility;
+  next(planned, text, read_only_tree, context, parameters, environment, receiver, completion);
+  if (wakes) {
+    journal::DatabaseSlot* slot = journal::find_slot(MyDatabaseId);
+    if (slot != nullptr) journal::wake_worker(*slot);
+  }
+}
+
+}  // namespace
+
+void note_catalog_change() { catalog_changed = true; }
+void note_installation() { installed = true; }
+
+void watch_ddl() {
+  RegisterXactCallback(pg::Entry<&on_transaction>::call, nullptr);
+  previous_object_access = object_access_hook;
+  object_access_hook = on_object_access;
+  previous_utility = ProcessUtility_hook;
+  ProcessUtility_hook = on_utility;
+}
+
+}  // namespace cache_invalidate::delivery

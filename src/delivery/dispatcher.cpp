@@ -1,0 +1,229 @@
+#include "delivery/dispatcher.hpp"
+
+#include <algorithm>
+
+#include "delivery/signals.hpp"
+#include "pg/clock.hpp"
+#include "pg/settings.hpp"
+
+namespace cache_invalidate::delivery {
+namespace {
+
+constexpr TimestampTz kMillisecond = 1000;
+
+bool has_already(const core::XidSnapshot& delivered, const std::vector<std::uint64_t>* recent, std::uint64_t xid) {
+  if (delivered.contains(xid)) return true;
+  return recent != nullptr && std::binary_search(recent->begin(), recent->end(), xid);
+}
+
+journal::TargetStatus* claim_status(journal::Board& board, Oid server) {
+  journal::TargetStatus* free = nullptr;
+  for (journal::TargetStatus& status : board.target) {
+    if (status.server == server) return &status;
+    if (free == nullptr && !OidIsValid(status.server)) free = &status;
+  }
+  if (free != nullptr) free->server = server;
+  return free;
+}
+
+}  // namespace
+
+Target* Dispatcher::find(Oid server) {
+  for (const auto& target : targets_) {
+    if (target->server() == server) return target.get();
+  }
+  return nullptr;
+}
+
+void Dispatcher::set_targets(const std::vector<TargetDefinition>& definitions) {
+  std::vector<std::unique_ptr<Target>> next;
+  for (journal::TargetStatus& status : board_.target) {
+    const auto is_this = [&](const TargetDefinition& d) { return d.server == status.server; };
+    if (std::none_of(definitions.begin(), definitions.end(), is_this)) status.server = InvalidOid;
+  }
+  for (const TargetDefinition& definition : definitions) {
+    const auto same = [&](const std::unique_ptr<Target>& t) { return t != nullptr && t->server() == definition.server; };
+    const auto known = std::find_if(targets_.begin(), targets_.end(), same);
+    if (known == targets_.end()) {
+      next.push_back(std::make_unique<Target>(definition, claim_status(board_, definition.server)));
+      next.back()->keys().note_position(position_);
+      next.back()->delivered = next.back()->taken = signals_delivered;
+      continue;
+    }
+    if (!((*known)->definition() == definition)) (*known)->redefine(definition);
+    next.push_back(std::move(*known));
+  }
+  targets_.swap(next);
+}
+
+void Dispatcher::begin_batch(TimestampTz now) {
+  ++position_;
+  batch_time_ = now;
+  pg_atomic_fetch_add_u64(&board_.counters.batches, 1);
+}
+
+void Dispatcher::owe_key(const core::BatchReader::Item& item, std::uint64_t xid, const ScanFilter* filter) {
+  pg_atomic_fetch_add_u64(&board_.counters.keys, 1);
+  for (const std::uint32_t server : *item.scope) {
+    Target* target = find(server);
+    if (target == nullptr || !target->enabled() || target->is_detached()) continue;
+    if (filter != nullptr) {
+      if (filter->only_target != 0 && filter->only_target != server) continue;
+      if (has_already(target->taken, filter->recent, xid)) continue;
+    }
+    target->owe(item.bytes, position_, batch_time_);
+    if (target->keys().collecting() <= static_cast<std::size_t>(settings::max_backlog_keys)) continue;
+    target->detach();
+  }
+}
+
+bool Dispatcher::take_chunk(std::string_view chunk, TimestampTz committed, const ScanFilter* filter) {
+  core::Result<core::BatchReader> opened = core::BatchReader::open(chunk);
+  if (!opened.ok()) return false;
+  core::BatchReader& reader = opened.value();
+  const core::BatchHeader header = reader.header();
+  const bool signals = filter == nullptr ||
+                       (filter->only_target == 0 && !has_already(filter->signals, filter->recent, header.xid));
+  core::BatchReader::Item item;
+  while (reader.next(item)) {
+    if (item.kind == core::BatchReader::Kind::key) {
+      owe_key(item, header.xid, filter);
+      continue;
+    }
+    if (!signals) continue;
+    if (messages_.empty() && errors_.empty()) waiting_since_ = batch_time_;
+    if (item.kind == core::BatchReader::Kind::message) {
+      pg_atomic_fetch_add_u64(&board_.counters.messages, 1);
+      messages_.add(*item.shape, item.operation, item.id, item.fields, header, position_);
+    } else if (item.kind == core::BatchReader::Kind::error) {
+      errors_.push_back({std::string(item.error.table), std::string(item.error.operation), std::string(item.error.message),
+                         std::string(item.error.context), position_, header.time});
+    } else if (item.kind == core::BatchReader::Kind::probe) {
+      start_probe(item.bytes, committed);
+    }
+  }
+  return !reader.damaged();
+}
+
+void Dispatcher::end_batch() {
+  for (const auto& target : targets_) target->keys().note_position(position_);
+}
+
+void Dispatcher::advance(TimestampTz now) {
+  for (const auto& target : targets_) target->advance(now);
+  advance_probes(now);
+}
+
+// Messages up to here may be sent: the caches that are up have acknowledged the deletes.
+std::uint64_t Dispatcher::gate(TimestampTz now) const {
+  std::uint64_t result = position_;
+  for (const auto& target : targets_) {
+    if (target->is_waited_for(now)) result = std::min(result, target->acknowledged());
+  }
+  return result;
+}
+
+bool Dispatcher::signals_are_due(TimestampTz now) const {
+  return messages_.size() >= static_cast<std::size_t>(settings::batch_size) ||
+         now >= waiting_since_ + settings::batch_window * kMillisecond;
+}
+
+bool Dispatcher::signal(TimestampTz now) {
+  if (held_ && !is_full()) return false;
+  if (messages_.empty() && errors_.empty()) {
+    signalled_ = position_;
+    return false;
+  }
+  const std::uint64_t up_to = gate(now);
+  const core::MessageQueue::Waiting* first = messages_.front();
+  const bool message_due = first != nullptr && first->position <= up_to;
+  if ((!message_due && errors_.empty()) || !signals_are_due(now)) return false;
+  send(up_to);
+  first = messages_.front();
+  signalled_ = first == nullptr ? position_ : std::max(signalled_, first->position - 1);
+  return true;
+}
+
+void Dispatcher::send(std::uint64_t up_to) {
+  SignalTransaction transaction;
+  for (const LoggedError& e : errors_) transaction.log_error(e.table, e.operation, e.message, e.context, e.time);
+  pg_atomic_fetch_add_u64(&board_.counters.errors, errors_.size());
+  errors_.clear();
+  std::uint64_t sent = 0;
+  const core::MessageQueue::Waiting* next = messages_.front();
+  while (next != nullptr && next->position <= up_to && sent < static_cast<std::uint64_t>(settings::batch_size)) {
+    if (transaction.notify(next->message)) ++sent;
+    messages_.pop();
+    next = messages_.front();
+  }
+  transaction.commit();
+  pg_atomic_fetch_add_u64(&board_.counters.notified, sent);
+}
+
+void Dispatcher::hold_signals(bool hold) {
+  if (held_ && !hold) messages_.sort_by_time();
+  held_ = hold;
+}
+
+bool Dispatcher::is_delivered(std::uint64_t position) const {
+  if (signalled_ < position) return false;
+  return std::all_of(targets_.begin(), targets_.end(), [position](const std::unique_ptr<Target>& target) {
+    return !target->enabled() || (!target->is_detached() && target->acknowledged() >= position);
+  });
+}
+
+void Dispatcher::start_probe(std::string_view bytes, TimestampTz committed) {
+  core::ByteReader reader(bytes);
+  const std::uint64_t id = reader.fixed64();
+  if (!reader.ok()) return;
+  SpinLockAcquire(&board_.lock);
+  for (journal::ProbeStatus& probe : board_.probe) {
+    if (probe.id == id) probe.committed = committed;
+  }
+  SpinLockRelease(&board_.lock);
+  probes_.push_back({id, position_});
+}
+
+void Dispatcher::advance_probes(TimestampTz now) {
+  if (probes_.empty()) return;
+  const auto is_done = [this, now](const Probe& waiting) {
+    bool open = signalled_ < waiting.position;
+    SpinLockAcquire(&board_.lock);
+    for (journal::ProbeStatus& probe : board_.probe) {
+      if (probe.id != waiting.id) continue;
+      if (!open && probe.notified == 0) probe.notified = now;
+      for (const auto& target : targets_) {
+        for (auto& answer : probe.target) {
+          if (answer.server != target->server() || answer.acknowledged != 0) continue;
+          if (target->acknowledged() >= waiting.position) {
+            answer.acknowledged = now;
+          } else {
+            open = true;
+          }
+        }
+      }
+    }
+    SpinLockRelease(&board_.lock);
+    return !open;
+  };
+  probes_.erase(std::remove_if(probes_.begin(), probes_.end(), is_done), probes_.end());
+  ConditionVariableBroadcast(&board_.probes_changed);
+}
+
+TimestampTz Dispatcher::deadline(TimestampTz now) {
+  TimestampTz earliest = DT_NOEND;
+  for (const auto& target : targets_) earliest = std::min(earliest, target->deadline());
+  if (!messages_.empty() || !errors_.empty()) {
+    // Due once its window is over; blocked by a target until that has answered or signal_timeout is over.
+    const TimestampTz window = waiting_since_ + settings::batch_window * kMillisecond;
+    const bool blocked = messages_.front() != nullptr && messages_.front()->position > gate(now);
+    earliest = std::min(earliest, blocked ? now + settings::signal_timeout * kMillisecond : window);
+  }
+  return earliest;
+}
+
+void Dispatcher::publish_status() {
+  for (const auto& target : targets_) target->publish_status();
+}
+
+}  // namespace cache_invalidate::delivery

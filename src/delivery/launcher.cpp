@@ -1,0 +1,227 @@
+// The launcher: one process on the shared catalogs that keeps a worker running in every database that has the
+// extension. It compares what should be with what is, whenever it is woken and every few seconds; no
+// single wake-up matters. Whether a database has the extension can be seen only inside, so a worker looks and,
+// if there is none, leaves; the launcher remembers that until CREATE EXTENSION asks it to look again.
+#include <algorithm>
+#include <unordered_map>
+#include <vector>
+
+#include "core/backoff.hpp"
+#include "delivery/worker.hpp"
+#include "journal/shared.hpp"
+#include "pg/guard.hpp"
+
+namespace cache_invalidate::delivery {
+namespace {
+
+constexpr TimestampTz kSecond = 1000000;
+constexpr TimestampTz kLevelCheck = 10 * kSecond;
+constexpr TimestampTz kHealthy = 60 * kSecond;
+constexpr TimestampTz kStartTimeout = 30 * kSecond;
+constexpr TimestampTz kComplainAfter = 60 * kSecond;
+
+struct Known {
+  bool absent = false;              // looked: the extension is not there
+  bool listed = false;              // in pg_database, this round
+  core::Backoff backoff;
+  TimestampTz next_start = 0;
+  TimestampTz started = 0;
+  BackgroundWorkerHandle* handle = nullptr;
+};
+
+std::unordered_map<Oid, Known>* databases = nullptr;
+TimestampTz next_complaint = 0;
+
+// The databases that may have a worker, in palloc'd memory of the transaction.
+List* read_databases() {
+  List* result = NIL;
+  Relation catalog = table_open(DatabaseRelationId, AccessShareLock);
+  SysScanDesc scan = systable_beginscan(catalog, InvalidOid, false, nullptr, 0, nullptr);
+  while (HeapTuple tuple = systable_getnext(scan)) {
+    auto* row = reinterpret_cast<Form_pg_database>(GETSTRUCT(tuple));
+    // A connection limit of -2 marks a database whose removal was interrupted.
+    if (row->datallowconn && !row->datistemplate && row->datconnlimit != -2) result = lappend_oid(result, row->oid);
+  }
+  systable_endscan(scan);
+  table_close(catalog, AccessShareLock);
+  return result;
+}
+
+void refresh_list() {
+  StartTransactionCommand();
+  for (auto& [oid, known] : *databases) known.listed = false;
+  ListCell* cell;
+  foreach (cell, read_databases()) (*databases)[lfirst_oid(cell)].listed = true;
+  CommitTransactionCommand();
+}
+
+// Takes what others asked for since the last round.
+void take_requests() {
+  journal::SharedState* shared = journal::shared_state();
+  LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+  for (auto& [oid, known] : *databases) {
+    const Oid* end = shared->probe + shared->probes;
+    if (shared->probe_all || std::find(static_cast<const Oid*>(shared->probe), end, oid) != end) {
+      known.absent = false;
+      known.next_start = 0;
+    }
+  }
+  shared->probes = 0;
+  shared->probe_all = false;
+  LWLockRelease(shared->lock);
+}
+
+void free_slot(journal::DatabaseSlot& slot) {
+  const dsm_handle ring = slot.ring;
+  slot.ring = 0;
+  slot.database = InvalidOid;
+  slot.state = journal::WorkerState::none;
+  pg_atomic_fetch_add_u32(&slot.generation, 1);
+  if (ring != 0) dsm_unpin_segment(ring);
+}
+
+// The worker of the slot is not running: why, and what follows from it. Under the lock.
+void settle(journal::DatabaseSlot& slot, Known& known, TimestampTz now) {
+  const bool starting = slot.state == journal::WorkerState::starting;
+  if (starting) {
+    pid_t pid;
+    const bool pending = known.handle != nullptr ? GetBackgroundWorkerPid(known.handle, &pid) != BGWH_STOPPED
+                                                 : now < known.started + kStartTimeout;
+    if (pending) return;
+    slot.state = journal::WorkerState::none;
+  }
+  if (known.handle != nullptr) {
+    pfree(known.handle);
+    known.handle = nullptr;
+    if (slot.state == journal::WorkerState::absent) {
+      known.absent = true;
+    } else {
+      if (now >= known.started + kHealthy) known.backoff.reset();
+      known.next_start = now + known.backoff.next(static_cast<std::uint32_t>(now)) * 1000;
+    }
+  }
+  if (slot.state == journal::WorkerState::absent) {
+    known.absent = true;
+    slot.state = journal::WorkerState::none;
+  }
+  if (slot.holds == 0 && (known.absent || !known.listed)) free_slot(slot);
+}
+
+void settle_slots(TimestampTz now) {
+  journal::SharedState* shared = journal::shared_state();
+  LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+  for (std::uint32_t i = 0; i < shared->slots; ++i) {
+    journal::DatabaseSlot& slot = shared->slot[i];
+    if (!OidIsValid(slot.database) || slot.worker_pid != 0) continue;
+    settle(slot, (*databases)[slot.database], now);
+  }
+  LWLockRelease(shared->lock);
+}
+
+// True: a worker may be started now. Under no lock.
+bool claim_for_start(Oid database) {
+  journal::SharedState* shared = journal::shared_state();
+  LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+  journal::DatabaseSlot* slot = journal::claim_slot(database);
+  const bool ready = slot != nullptr && slot->state == journal::WorkerState::none && slot->worker_pid == 0 && slot->holds == 0;
+  if (ready) {
+    slot->state = journal::WorkerState::starting;
+    ++slot->worker_starts;
+  }
+  LWLockRelease(shared->lock);
+  return ready;
+}
+
+void give_up_start(Oid database, TimestampTz now) {
+  journal::SharedState* shared = journal::shared_state();
+  LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+  journal::DatabaseSlot* slot = journal::find_slot(database);
+  if (slot != nullptr && slot->state == journal::WorkerState::starting) slot->state = journal::WorkerState::none;
+  LWLockRelease(shared->lock);
+  if (now < next_complaint) return;
+  next_complaint = now + kComplainAfter;
+  ereport(LOG, (errmsg("cache_invalidate: no free slot to start the worker of database %u", database),
+                errhint("Raise max_worker_processes.")));
+}
+
+void start_missing(TimestampTz now) {
+  for (auto& [oid, known] : *databases) {
+    if (!known.listed || known.absent || known.handle != nullptr || now < known.next_start) continue;
+    if (!claim_for_start(oid)) continue;
+    MemoryContext previous = MemoryContextSwitchTo(TopMemoryContext);
+    const bool started = start_worker(oid, &known.handle);
+    MemoryContextSwitchTo(previous);
+    if (started) {
+      known.started = now;
+    } else {
+      known.handle = nullptr;
+      known.next_start = now + kSecond;
+      give_up_start(oid, now);
+    }
+  }
+}
+
+TimestampTz next_round(TimestampTz now) {
+  TimestampTz next = now + kLevelCheck;
+  for (const auto& [oid, known] : *databases) {
+    if (known.listed && !known.absent && known.handle == nullptr && known.next_start > now) {
+      next = std::min(next, known.next_start);
+    }
+  }
+  return next;
+}
+
+void forget_unlisted() {
+  for (auto it = databases->begin(); it != databases->end();) {
+    const bool gone = !it->second.listed && it->second.handle == nullptr && journal::find_slot(it->first) == nullptr;
+    it = gone ? databases->erase(it) : std::next(it);
+  }
+}
+
+void forget_launcher(int /*code*/, Datum /*argument*/) {
+  journal::shared_state()->launcher_proc = -1;
+  journal::shared_state()->launcher_pid = 0;
+}
+
+}  // namespace
+
+CACHE_INVALIDATE_WORKER_MAIN(launcher_main) {
+  pqsignal(SIGTERM, die);
+  pqsignal(SIGHUP, SignalHandlerForConfigReload);
+  BackgroundWorkerUnblockSignals();
+  BackgroundWorkerInitializeConnection(nullptr, nullptr, 0);
+  journal::shared_state()->launcher_proc = pg::own_proc_number();
+  journal::shared_state()->launcher_pid = MyProcPid;
+  before_shmem_exit(forget_launcher, Datum(0));
+  databases = new std::unordered_map<Oid, Known>();
+  while (true) {
+    CHECK_FOR_INTERRUPTS();
+    if (ConfigReloadPending) {
+      ConfigReloadPending = false;
+      ProcessConfigFile(PGC_SIGHUP);
+    }
+    refresh_list();
+    take_requests();
+    const TimestampTz now = GetCurrentTimestamp();
+    settle_slots(now);
+    start_missing(now);
+    forget_unlisted();
+    const long timeout = static_cast<long>((next_round(now) - now) / 1000 + 1);
+    WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout, PG_WAIT_EXTENSION);
+    ResetLatch(MyLatch);
+  }
+}
+
+void register_launcher() {
+  BackgroundWorker definition{};
+  definition.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+  definition.bgw_start_time = BgWorkerStart_RecoveryFinished;
+  definition.bgw_restart_time = 5;
+  strlcpy(definition.bgw_library_name, "cache_invalidate", BGW_MAXLEN);
+  strlcpy(definition.bgw_function_name, "cache_invalidate_launcher_main", BGW_MAXLEN);
+  strlcpy(definition.bgw_name, "cache_invalidate launcher", BGW_MAXLEN);
+  strlcpy(definition.bgw_type, "cache_invalidate launcher", BGW_MAXLEN);
+  RegisterBackgroundWorker(&definition);
+}
+
+}  // namespace cache_invalidate::delivery

@@ -1,0 +1,220 @@
+#include "delivery/progress.hpp"
+
+#include <algorithm>
+
+#include "delivery/transactions.hpp"
+#include "journal/segment.hpp"
+
+namespace cache_invalidate::delivery {
+namespace {
+
+constexpr TimestampTz kTick = 1000000;
+constexpr TimestampTz kRotateAfter = 5 * kTick;          // so that an idle journal is empty soon
+constexpr BlockNumber kRotatePages = 16 * 1024 * 1024 / BLCKSZ;
+constexpr std::size_t kMostCheckpoints = 64;
+
+// Who holds a writer's lock on the journal and may have become visible in `snapshot` without having handed
+// over yet. Prepared transactions hold it too, but hand over nothing.
+void find_holders(const pg::Extension& extension, const core::XidSnapshot& snapshot,
+                  std::vector<VirtualTransactionId>& holders) {
+  const std::uint64_t next = U64FromFullTransactionId(ReadNextFullTransactionId());
+  for (const Oid table : {extension.journal[0], extension.journal[1]}) {
+    LOCKTAG tag;
+    SET_LOCKTAG_RELATION(tag, MyDatabaseId, table);
+    int count;
+    const VirtualTransactionId* vxids = GetLockConflicts(&tag, ShareLock, &count);
+    for (int i = 0; i < count; ++i) {
+      if (!pg::is_valid_backend(vxids[i])) continue;
+      const PGPROC* proc = pg::proc_of(vxids[i]);
+      const TransactionId xid = proc == nullptr ? InvalidTransactionId : proc->xid;
+      if (TransactionIdIsValid(xid)) {
+        std::uint64_t wide = (next & ~0xFFFFFFFFULL) | xid;
+        if (wide > next + 0x7FFFFFFFULL) wide -= 1ULL << 32;
+        if (!snapshot.contains(wide)) continue;  // still running then: not visible
+      }
+      holders.push_back(vxids[i]);
+    }
+  }
+}
+
+}  // namespace
+
+void Progress::find_watermark(void* context, int segment, std::string_view row) {
+  if (row.empty() || static_cast<std::uint8_t>(row.front()) != core::kWatermarkVersion) return;
+  auto* own = static_cast<Progress*>(context);
+  core::Result<core::Watermark> found = core::Watermark::decode(row);
+  if (!found.ok() || found.value().sequence <= own->written_.sequence) return;
+  own->written_ = found.take();
+  own->watermark_segment_ = segment;
+}
+
+void Progress::load() {
+  journal::JournalScan scan;
+  {
+    const WorkerTransaction transaction("looking for the watermark");
+    scan.begin(transaction.extension());
+    transaction.commit();
+  }
+  while (scan.active()) {
+    CHECK_FOR_INTERRUPTS();
+    const WorkerTransaction transaction("looking for the watermark");
+    scan.step(transaction.extension(), &Progress::find_watermark, this);
+    transaction.commit();
+  }
+  if (const core::XidSnapshot* signals = written_.find(0)) dispatcher_.signals_delivered = *signals;
+  for (const auto& target : dispatcher_.targets()) {
+    if (const core::XidSnapshot* snapshot = written_.find(target->server())) target->delivered = *snapshot;
+  }
+}
+
+void Progress::begin_checkpoint() {
+  const WorkerTransaction transaction("taking a checkpoint");
+  pending_snapshot_ = journal::take_snapshot();
+  if (feed_.has_ended_prepared(pending_snapshot_)) {
+    // Its batch is in the journal only; the scan is a checkpoint itself.
+    feed_.begin_full_scan(transaction.extension());
+  } else {
+    pending_holders_.clear();
+    find_holders(transaction.extension(), pending_snapshot_, pending_holders_);
+    pending_ = true;
+    pending_drains_ = false;
+  }
+  transaction.commit();
+}
+
+void Progress::continue_checkpoint() {
+  const auto has_ended = [](const VirtualTransactionId& vxid) { return VirtualXactLock(vxid, false); };
+  if (!pending_drains_) {
+    pending_holders_.erase(std::remove_if(pending_holders_.begin(), pending_holders_.end(), has_ended), pending_holders_.end());
+    if (!pending_holders_.empty()) return;
+    pending_ring_ = board_.ring()->reserved();
+    pending_drains_ = true;
+  }
+  if (board_.ring()->consumed() < pending_ring_) return;
+  pending_ = false;
+  // Something of the snapshot may be in the journal only: a scan follows, and is a checkpoint itself.
+  if (feed_.must_read_journal() || feed_.is_scanning()) return;
+  feed_.advance_base(pending_snapshot_);
+  checkpoint_position_ = dispatcher_.position();
+  checkpoints_.push_back({pending_snapshot_, checkpoint_position_});
+  if (checkpoints_.size() <= kMostCheckpoints) return;
+  // A target lags: fewer old checkpoints will do for it.
+  for (std::size_t i = 1; i < checkpoints_.size() / 2; ++i) checkpoints_.erase(checkpoints_.begin() + static_cast<std::ptrdiff_t>(i));
+}
+
+void Progress::apply_checkpoints() {
+  std::uint64_t slowest = dispatcher_.signalled();
+  for (const Checkpoint& checkpoint : checkpoints_) {
+    if (checkpoint.position <= dispatcher_.signalled()) dispatcher_.signals_delivered = checkpoint.snapshot;
+  }
+  for (const auto& target : dispatcher_.targets()) {
+    if (!target->enabled()) {
+      if (!checkpoints_.empty()) target->delivered = checkpoints_.back().snapshot;
+      continue;
+    }
+    if (target->is_detached()) continue;
+    slowest = std::min(slowest, target->acknowledged());
+    for (const Checkpoint& checkpoint : checkpoints_) {
+      if (checkpoint.position < target->reliable_from || checkpoint.position > target->acknowledged()) continue;
+      target->delivered = checkpoint.snapshot;
+    }
+  }
+  while (checkpoints_.size() > 1 && checkpoints_[1].position <= slowest) checkpoints_.pop_front();
+}
+
+core::Watermark Progress::current_watermark() const {
+  core::Watermark mark;
+  mark.sequence = written_.sequence + 1;
+  mark.entries.push_back({0, dispatcher_.signals_delivered});
+  for (const auto& target : dispatcher_.targets()) mark.entries.push_back({target->server(), target->delivered});
+  return mark;
+}
+
+bool Progress::is_watermark_due() const {
+  const core::Watermark now = current_watermark();
+  const auto says_nothing = [](const core::Watermark::Entry& entry) { return entry.snapshot == core::XidSnapshot(); };
+  if (std::all_of(now.entries.begin(), now.entries.end(), says_nothing)) return false;
+  if (now.entries.size() != written_.entries.size()) return true;
+  return !std::equal(now.entries.begin(), now.entries.end(), written_.entries.begin(),
+                     [](const auto& a, const auto& b) { return a.target == b.target && a.snapshot == b.snapshot; });
+}
+
+void Progress::write_watermark() {
+  const WorkerTransaction transaction("writing the watermark");
+  written_ = current_watermark();
+  const std::string row = written_.encode();
+  watermark_segment_ = journal::lock_for_append(transaction.extension(), static_cast<int>(pg_atomic_read_u32(&slot_.active_segment)));
+  journal::append(transaction.extension(), watermark_segment_, row, {row.size()});
+  transaction.commit();
+}
+
+bool Progress::try_truncate(int segment, TimestampTz now) {
+  if (!dispatcher_.is_delivered(feed_.last_position(segment))) return false;
+  if (watermark_segment_ == segment) write_watermark();
+  if (watermark_segment_ == segment) return false;  // the other one is locked by somebody
+  const WorkerTransaction transaction("truncating the journal");
+  bool done = false;
+  if (journal::try_lock_for_truncate(transaction.extension(), segment)) {
+    // No writer is left in this segment, and each has handed over: now we can know all that it owes. One that
+    // was prepared may have been committed since, by somebody who hands nothing over.
+    feed_.drain_ring(now);
+    if (!feed_.must_read_journal() && !feed_.has_ended_prepared(journal::take_snapshot()) &&
+        dispatcher_.is_delivered(feed_.last_position(segment))) {
+      journal::truncate(transaction.extension(), segment);
+      feed_.forget_position(segment);
+      pg_atomic_fetch_add_u64(&board_.counters.truncations, 1);
+      done = true;
+    }
+  }
+  transaction.commit();
+  return done;
+}
+
+void Progress::tend_segments(TimestampTz now) {
+  {
+    const WorkerTransaction transaction("measuring the journal");
+    for (int i = 0; i < 2; ++i) pages_[i] = journal::pages(transaction.extension(), i);
+    transaction.commit();
+  }
+  const int active = static_cast<int>(pg_atomic_read_u32(&slot_.active_segment));
+  const int other = 1 - active;
+  if (!feed_.is_scanning()) {
+    if (pages_[other] > 0) {
+      if (try_truncate(other, now)) pages_[other] = 0;
+    } else if (feed_.last_position(active) != 0 || pages_[active] > 1) {
+      if (pages_[active] >= kRotatePages || now >= rotated_ + kRotateAfter) {
+        pg_atomic_write_u32(&slot_.active_segment, static_cast<uint32>(other));
+        rotated_ = now;
+      }
+    }
+  }
+  board_.journal_bytes = (static_cast<std::uint64_t>(pages_[0]) + pages_[1]) * BLCKSZ;
+}
+
+void Progress::run(TimestampTz now) {
+  if (pending_) continue_checkpoint();
+  if (now < next_tick_) return;
+  next_tick_ = now + kTick;
+  const bool is_new = dispatcher_.position() != checkpoint_position_ || feed_.has_prepared();
+  if (!pending_ && !feed_.is_scanning() && is_new) begin_checkpoint();
+  apply_checkpoints();
+  if (is_watermark_due()) write_watermark();
+  tend_segments(now);
+}
+
+void Progress::finish(TimestampTz now) {
+  if (pending_) continue_checkpoint();
+  apply_checkpoints();
+  if (is_watermark_due()) write_watermark();
+  next_tick_ = now + kTick;
+}
+
+bool Progress::is_settled() const {
+  const int active = static_cast<int>(pg_atomic_read_u32(&slot_.active_segment));
+  return !pending_ && !feed_.has_prepared() && dispatcher_.position() == checkpoint_position_ && pages_[1 - active] == 0 &&
+         feed_.last_position(active) == 0 && pages_[active] <= 1;
+}
+
+TimestampTz Progress::deadline() const { return is_settled() ? DT_NOEND : next_tick_; }
+
+}  // namespace cache_invalidate::delivery

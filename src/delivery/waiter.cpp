@@ -1,0 +1,54 @@
+#include "delivery/waiter.hpp"
+
+namespace cache_invalidate::delivery {
+namespace {
+constexpr int kEventsAtOnce = 64;
+constexpr int kFixedEvents = 2;
+}  // namespace
+
+Waiter::~Waiter() {
+  if (set_ != nullptr) FreeWaitEventSet(set_);
+}
+
+// A socket that was closed has left the set by itself and its number may be another's now: whenever any
+// changed, the set is made anew. That happens at connects only.
+void Waiter::watch(const std::vector<std::unique_ptr<Target>>& targets) {
+  bool changed = set_ == nullptr;
+  for (const auto& target : targets) changed = target->take_socket_changed() || changed;
+  if (changed) {
+    if (set_ != nullptr) FreeWaitEventSet(set_);
+    sockets_.clear();
+    set_ = pg::create_wait_event_set(static_cast<int>(targets.size()) + kFixedEvents);
+    AddWaitEventToSet(set_, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, nullptr);
+    AddWaitEventToSet(set_, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, nullptr, nullptr);
+    for (const auto& target : targets) {
+      if (target->fd() < 0) continue;
+      const bool writes = target->wants_write();
+      const uint32 events = WL_SOCKET_READABLE | (writes ? WL_SOCKET_WRITEABLE : 0);
+      const int place = AddWaitEventToSet(set_, events, target->fd(), nullptr, target.get());
+      sockets_.push_back({target.get(), target->fd(), place, writes});
+    }
+    return;
+  }
+  for (Socket& socket : sockets_) {
+    const bool writes = socket.target->wants_write();
+    if (writes == socket.writes) continue;
+    socket.writes = writes;
+    ModifyWaitEvent(set_, socket.place, WL_SOCKET_READABLE | (writes ? WL_SOCKET_WRITEABLE : 0), nullptr);
+  }
+}
+
+void Waiter::wait(const std::vector<std::unique_ptr<Target>>& targets, long timeout) {
+  watch(targets);
+  WaitEvent events[kEventsAtOnce];
+  const int count = WaitEventSetWait(set_, timeout, events, kEventsAtOnce, PG_WAIT_EXTENSION);
+  ResetLatch(MyLatch);
+  const TimestampTz now = GetCurrentTimestamp();
+  for (int i = 0; i < count; ++i) {
+    if (events[i].user_data == nullptr) continue;
+    auto* target = static_cast<Target*>(events[i].user_data);
+    target->on_socket((events[i].events & WL_SOCKET_READABLE) != 0, (events[i].events & WL_SOCKET_WRITEABLE) != 0, now);
+  }
+}
+
+}  // namespace cache_invalidate::delivery

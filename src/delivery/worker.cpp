@@ -1,0 +1,226 @@
+#include "delivery/worker.hpp"
+
+#include <algorithm>
+#include <memory>
+
+#include "delivery/progress.hpp"
+#include "delivery/transactions.hpp"
+#include "delivery/waiter.hpp"
+#include "pg/guard.hpp"
+#include "pg/settings.hpp"
+
+namespace cache_invalidate::delivery {
+namespace {
+
+constexpr TimestampTz kSweep = 30 * 1000000L;  // the net under every wake-up that may have been lost
+
+// Everything the worker has, reached by one pointer: an error ends the process, destructors or not.
+struct Worker {
+  journal::DatabaseSlot* slot;
+  journal::Board* board;
+  Oid extension;
+  std::unique_ptr<Dispatcher> dispatcher;
+  std::unique_ptr<Feed> feed;
+  std::unique_ptr<Progress> progress;
+  Waiter waiter;
+  std::vector<TargetDefinition> definitions;
+  TimestampTz next_sweep = 0;
+};
+Worker* worker = nullptr;
+
+// What ALTER DATABASE or ALTER ROLE may have set and would hinder or endanger a worker. "replica" keeps
+// ordinary triggers from firing: nobody's code runs here.
+void pin_settings() {
+  const struct {
+    const char* name;
+    const char* value;
+  } pins[] = {
+      {"search_path", "pg_catalog, pg_temp"},
+      {"default_transaction_isolation", "read committed"},
+      {"default_transaction_read_only", "off"},
+      {"default_transaction_deferrable", "off"},
+      {"lock_timeout", "0"},
+      {"statement_timeout", "0"},
+      {"idle_in_transaction_session_timeout", "0"},
+      {"session_replication_role", "replica"},
+      {"synchronous_commit", "off"},
+      {"cache_invalidate.enabled", "off"},
+  };
+  for (const auto& pin : pins) SetConfigOption(pin.name, pin.value, PGC_SUSET, PGC_S_OVERRIDE);
+  if (pg::kHasTransactionTimeout) SetConfigOption("transaction_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+void leave_slot(int /*code*/, Datum /*argument*/) {
+  journal::SharedState* shared = journal::shared_state();
+  journal::DatabaseSlot* slot = journal::find_slot(MyDatabaseId);
+  if (slot == nullptr) return;
+  LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+  if (slot->worker_pid == MyProcPid) {
+    slot->worker_pid = 0;
+    slot->worker_proc = -1;
+    if (slot->state != journal::WorkerState::absent) slot->state = journal::WorkerState::none;
+  }
+  LWLockRelease(shared->lock);
+  ConditionVariableBroadcast(&shared->worker_changed);
+  journal::wake_launcher();
+}
+
+// nullptr: the launcher did not ask for us, or another worker has this database.
+journal::DatabaseSlot* enter_slot() {
+  journal::SharedState* shared = journal::shared_state();
+  journal::DatabaseSlot* slot = shared == nullptr ? nullptr : journal::find_slot(MyDatabaseId);
+  if (slot == nullptr) return nullptr;
+  LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+  const bool is_free = slot->worker_pid == 0 && slot->holds == 0;
+  if (is_free) {
+    slot->worker_pid = MyProcPid;
+    slot->worker_proc = pg::own_proc_number();
+    slot->worker_started = GetCurrentTimestamp();
+    slot->state = journal::WorkerState::running;
+  }
+  LWLockRelease(shared->lock);
+  if (!is_free) return nullptr;
+  before_shmem_exit(leave_slot, Datum(0));
+  return slot;
+}
+
+[[noreturn]] void leave_for_good() {
+  AbortCurrentTransaction();
+  LWLockAcquire(journal::shared_state()->lock, LW_EXCLUSIVE);
+  worker->slot->state = journal::WorkerState::absent;
+  LWLockRelease(journal::shared_state()->lock);
+  journal::drop_board(*worker->slot);
+  proc_exit(0);
+}
+
+// Servers, mappings or the extension may have changed.
+void read_catalogs(TimestampTz now) {
+  worker->next_sweep = now + kSweep;
+  const WorkerTransaction transaction("reading servers");
+  const pg::Extension& extension = transaction.extension();
+  if (extension.oid != worker->extension) {
+    ereport(LOG, (errmsg("cache_invalidate: the extension was created anew, restarting the worker")));
+    proc_exit(1);
+  }
+  read_targets(extension, worker->definitions);
+  transaction.commit();
+  worker->dispatcher->set_targets(worker->definitions);
+}
+
+void start() {
+  {
+    StartTransactionCommand();
+    const pg::Extension* extension = pg::extension();
+    if (extension == nullptr) throw ExtensionGone();
+    worker->extension = extension->oid;
+    const Oid owner = extension->owner;
+    ereport(LOG, (errmsg("cache_invalidate: worker for database \"%s\" started", get_database_name(MyDatabaseId))));
+    worker->board = journal::create_board(*worker->slot);
+    pg::set_session_role(owner);
+    CommitTransactionCommand();
+  }
+  worker->dispatcher = std::make_unique<Dispatcher>(*worker->board);
+  worker->feed = std::make_unique<Feed>(*worker->slot, *worker->board, *worker->dispatcher);
+  worker->progress = std::make_unique<Progress>(*worker->slot, *worker->board, *worker->dispatcher, *worker->feed);
+  read_catalogs(GetCurrentTimestamp());
+  worker->progress->load();
+  const WorkerTransaction transaction("reading the journal");
+  worker->feed->begin_full_scan(transaction.extension());
+  transaction.commit();
+}
+
+void handle_requests(TimestampTz now) {
+  if (ProcDiePending) worker->progress->finish(now);  // then a restart repeats nothing
+  CHECK_FOR_INTERRUPTS();
+  if (ConfigReloadPending) {
+    ConfigReloadPending = false;
+    ProcessConfigFile(PGC_SIGHUP);
+  }
+  if (worker->slot->holds > 0) {
+    worker->progress->finish(now);
+    proc_exit(0);
+  }
+  if (pg_atomic_exchange_u32(&worker->slot->catalog_changed, 0) != 0 || now >= worker->next_sweep) read_catalogs(now);
+}
+
+// Starts a scan of the journal when one is needed and none runs.
+void start_scans() {
+  Feed& feed = *worker->feed;
+  if (feed.is_scanning()) return;
+  if (feed.must_read_journal()) {
+    const WorkerTransaction transaction("reading the journal");
+    feed.begin_full_scan(transaction.extension());
+    transaction.commit();
+    return;
+  }
+  for (const auto& target : worker->dispatcher->targets()) {
+    if (!target->is_detached() || !target->is_idle_and_up()) continue;
+    const WorkerTransaction transaction("reading the journal");
+    feed.begin_target_scan(transaction.extension(), *target);
+    transaction.commit();
+    return;
+  }
+}
+
+long milliseconds_until(TimestampTz now, TimestampTz deadline) {
+  return deadline <= now ? 0 : static_cast<long>((deadline - now + 999) / 1000);
+}
+
+void run_cycle() {
+  TimestampTz now = GetCurrentTimestamp();
+  handle_requests(now);
+  start_scans();
+  const bool more = worker->feed->pump(now);
+  worker->dispatcher->advance(now);
+  const bool signalled = worker->dispatcher->signal(now);
+  worker->progress->run(now);
+  worker->dispatcher->publish_status();
+  now = GetCurrentTimestamp();
+  if (signalled) worker->board->last_delivery = now;
+  const TimestampTz deadline = std::min({worker->dispatcher->deadline(now), worker->progress->deadline(), worker->next_sweep});
+  const bool busy = more || signalled || worker->feed->must_read_journal();
+  worker->waiter.wait(worker->dispatcher->targets(), busy ? 0 : milliseconds_until(now, deadline));
+}
+
+}  // namespace
+
+CACHE_INVALIDATE_WORKER_MAIN(worker_main) {
+  pqsignal(SIGTERM, die);
+  pqsignal(SIGHUP, SignalHandlerForConfigReload);
+  BackgroundWorkerUnblockSignals();
+  BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(argument), InvalidOid, 0);
+  pin_settings();
+  journal::DatabaseSlot* slot = enter_slot();
+  if (slot == nullptr) proc_exit(0);
+  worker = new Worker();
+  worker->slot = slot;
+  // Lives as long as the process; each cycle's leavings go with its transaction.
+  MemoryContext cycle = AllocSetContextCreate(TopMemoryContext, "cache_invalidate cycle", ALLOCSET_DEFAULT_SIZES);
+  try {
+    MemoryContextSwitchTo(cycle);
+    start();
+    while (true) {
+      MemoryContextSwitchTo(cycle);
+      run_cycle();
+      MemoryContextReset(cycle);
+    }
+  } catch (const ExtensionGone&) {
+    leave_for_good();
+  }
+}
+
+bool start_worker(Oid database, BackgroundWorkerHandle** handle) {
+  BackgroundWorker definition{};
+  definition.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+  definition.bgw_start_time = BgWorkerStart_RecoveryFinished;
+  definition.bgw_restart_time = BGW_NEVER_RESTART;
+  strlcpy(definition.bgw_library_name, "cache_invalidate", BGW_MAXLEN);
+  strlcpy(definition.bgw_function_name, "cache_invalidate_worker_main", BGW_MAXLEN);
+  snprintf(definition.bgw_name, BGW_MAXLEN, "cache_invalidate worker for database %u", database);
+  strlcpy(definition.bgw_type, "cache_invalidate worker", BGW_MAXLEN);
+  definition.bgw_main_arg = ObjectIdGetDatum(database);
+  definition.bgw_notify_pid = MyProcPid;
+  return RegisterDynamicBackgroundWorker(&definition, handle);
+}
+
+}  // namespace cache_invalidate::delivery
