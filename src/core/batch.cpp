@@ -8,6 +8,7 @@ namespace {
 // A journal row of this size stays inline in the page, out of reach of the server's TOAST compression.
 constexpr std::size_t kChunkBytes = 1900;
 constexpr std::size_t kItemOverhead = 32;
+constexpr std::size_t kLongestServer = 5;  // bytes of a varint
 constexpr std::uint32_t kLongOwner = 15;
 constexpr std::uint64_t kMostServers = 4096;
 
@@ -81,15 +82,17 @@ std::uint32_t BatchWriter::define_shape(std::uint32_t index) {
 }
 
 void BatchWriter::key(std::uint32_t scope, std::string_view key_bytes) {
-  if (vocabulary_->scopes[scope].empty()) return;
-  prepare(key_bytes.size());
+  const Scope& servers = vocabulary_->scopes[scope];
+  if (servers.empty()) return;
+  prepare(key_bytes.size() + servers.size() * kLongestServer);
   const std::uint32_t owner = define_scope(scope);
   put_tag(bytes_, BatchReader::Kind::key, owner);
   put_bytes(bytes_, key_bytes);
 }
 
 void BatchWriter::message(std::uint32_t shape, Operation operation, std::string_view id, std::string_view fields) {
-  prepare(id.size() + fields.size());
+  const Shape& definition = vocabulary_->shapes[shape];
+  prepare(id.size() + fields.size() + definition.channel.size() + definition.name.size());
   const std::uint32_t owner = define_shape(shape);
   put_tag(bytes_, BatchReader::Kind::message, owner);
   bytes_.push_back(static_cast<char>(operation));

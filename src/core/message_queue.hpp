@@ -16,10 +16,11 @@ class MessageQueue {
   struct Waiting {
     Message message;
     std::uint64_t position = 0;  // in the worker's order of consumption
+    std::uint64_t oldest = 0;    // no message from this one on has a smaller position
     bool folded = false;         // a newer one says the same
   };
 
-  // Throws std::bad_alloc.
+  // Throws std::bad_alloc; what waited before still does. Positions never fall.
   void add(const Shape& shape, Operation operation, std::string_view id, std::string_view fields, BatchHeader origin,
            std::uint64_t position);
 
@@ -32,14 +33,21 @@ class MessageQueue {
   std::size_t folded() const { return folded_; }
 
   // Orders by the time at which the transactions began to commit: after a scan of the journal, whose order is
-  // where rows happened to be put.
+  // where rows happened to be put. The positions are out of order then: ask `oldest` for what is still unsent.
   void sort_by_time();
 
  private:
+  static constexpr std::size_t kLeastTrimmed = 1024;
+
+  void enlist(std::size_t place);
   void reset_if_drained();
+  void trim();
+  void drop_done();
+  void reindex();
 
   std::vector<Waiting> queue_;
   std::size_t head_ = 0;
+  std::size_t done_ = 0;                 // of queue_: sent, or folded
   ByteSet identities_;                   // encoded shape, operation, id, fields
   std::vector<std::size_t> newest_;      // of each identity: its place in queue_
   std::string scratch_;

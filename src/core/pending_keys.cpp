@@ -1,9 +1,14 @@
 #include "core/pending_keys.hpp"
 
+#include <algorithm>
+
 namespace cache_invalidate::core {
 
 void PendingKeys::add(std::string_view key, std::uint64_t position) {
+  const bool nothing_owed = collecting_.empty() && in_flight_.empty();
   collecting_.add(0, key);
+  // What was acknowledged stays so; of this position itself something is owed now.
+  if (nothing_owed && position > 0) acknowledged_ = std::min(collecting_position_, position - 1);
   collecting_position_ = position;
 }
 

@@ -1,5 +1,7 @@
 #include "core/template.hpp"
 
+#include <algorithm>
+
 namespace cache_invalidate::core {
 namespace {
 
@@ -12,7 +14,12 @@ Error syntax_error(std::string_view what, std::string_view text, std::string det
   return error;
 }
 
-std::string at_character(std::size_t position) { return " at character " + std::to_string(position + 1) + "."; }
+// Counts as the server does: a UTF-8 character once.
+std::string at_character(std::string_view text, std::size_t position) {
+  const auto is_first = [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; };
+  const auto before = std::count_if(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(position), is_first);
+  return " at character " + std::to_string(before + 1) + ".";
+}
 
 // Reads one placeholder; `position` stands behind its opening brace and is moved behind the closing one.
 Result<std::string> read_placeholder(std::string_view what, std::string_view text, std::size_t& position) {
@@ -22,7 +29,7 @@ Result<std::string> read_placeholder(std::string_view what, std::string_view tex
     ++position;
     while (true) {
       if (position >= text.size()) {
-        return syntax_error(what, text, "There is an unterminated quoted name" + at_character(start));
+        return syntax_error(what, text, "There is an unterminated quoted name" + at_character(text, start));
       }
       const char c = text[position++];
       if (c != '"') {
@@ -44,10 +51,10 @@ Result<std::string> read_placeholder(std::string_view what, std::string_view tex
     }
   }
   if (position >= text.size() || text[position] != '}') {
-    return syntax_error(what, text, "There is an unterminated placeholder" + at_character(start - 1));
+    return syntax_error(what, text, "There is an unterminated placeholder" + at_character(text, start - 1));
   }
   ++position;
-  if (column.empty()) return syntax_error(what, text, "There is an empty placeholder" + at_character(start - 1));
+  if (column.empty()) return syntax_error(what, text, "There is an empty placeholder" + at_character(text, start - 1));
   return column;
 }
 
@@ -72,7 +79,7 @@ Result<Template> Template::parse(std::string_view what, std::string_view text) {
       result.parts_.push_back(std::move(part));
       part = TemplatePart();
     } else if (c == '}') {
-      return syntax_error(what, text, "There is a closing brace without an opening one" + at_character(position - 1));
+      return syntax_error(what, text, "There is a closing brace without an opening one" + at_character(text, position - 1));
     } else {
       part.literal.push_back(c);
     }

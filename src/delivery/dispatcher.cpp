@@ -10,6 +10,8 @@ namespace cache_invalidate::delivery {
 namespace {
 
 constexpr TimestampTz kMillisecond = 1000;
+constexpr TimestampTz kErrorInterval = 60000 * kMillisecond;
+constexpr std::size_t kMostErrorsKnown = 10000;
 
 bool has_already(const core::XidSnapshot& delivered, const std::vector<std::uint64_t>* recent, std::uint64_t xid) {
   if (delivered.contains(xid)) return true;
@@ -96,6 +98,7 @@ bool Dispatcher::take_chunk(std::string_view chunk, TimestampTz committed, const
       pg_atomic_fetch_add_u64(&board_.counters.messages, 1);
       messages_.add(*item.shape, item.operation, item.id, item.fields, header, position_);
     } else if (item.kind == core::BatchReader::Kind::error) {
+      if (is_repeated(item.error)) continue;
       errors_.push_back({std::string(item.error.table), std::string(item.error.operation), std::string(item.error.message),
                          std::string(item.error.context), position_, header.time});
     } else if (item.kind == core::BatchReader::Kind::probe) {
@@ -103,6 +106,17 @@ bool Dispatcher::take_chunk(std::string_view chunk, TimestampTz committed, const
     }
   }
   return !reader.damaged();
+}
+
+// A rule that is broken fails with every row: one line a minute says as much.
+bool Dispatcher::is_repeated(const core::ErrorRecord& error) {
+  std::string identity(error.context);
+  identity.append(1, '\0').append(error.operation).append(1, '\0').append(error.message);
+  if (logged_.size() >= kMostErrorsKnown) logged_.clear();
+  TimestampTz& last = logged_[identity];
+  if (last != 0 && batch_time_ < last + kErrorInterval) return true;
+  last = batch_time_;
+  return false;
 }
 
 void Dispatcher::end_batch() {
@@ -140,7 +154,7 @@ bool Dispatcher::signal(TimestampTz now) {
   if ((!message_due && errors_.empty()) || !signals_are_due(now)) return false;
   send(up_to);
   first = messages_.front();
-  signalled_ = first == nullptr ? position_ : std::max(signalled_, first->position - 1);
+  signalled_ = first == nullptr ? position_ : std::max(signalled_, first->oldest - 1);
   return true;
 }
 

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "core/message_queue.hpp"
@@ -72,6 +73,7 @@ class Dispatcher {
 
   Target* find(Oid server);
   void owe_key(const core::BatchReader::Item& item, std::uint64_t xid, const ScanFilter* filter);
+  bool is_repeated(const core::ErrorRecord& error);
   void start_probe(std::string_view bytes, TimestampTz committed);
   void advance_probes(TimestampTz now);
   std::uint64_t gate(TimestampTz now) const;
@@ -82,6 +84,7 @@ class Dispatcher {
   std::vector<std::unique_ptr<Target>> targets_;
   core::MessageQueue messages_;
   std::vector<LoggedError> errors_;
+  std::unordered_map<std::string, TimestampTz> logged_;  // when each error was last written
   std::vector<Probe> probes_;
   std::uint64_t position_ = 0;
   std::uint64_t signalled_ = 0;

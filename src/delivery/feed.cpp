@@ -1,6 +1,7 @@
 #include "delivery/feed.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include "delivery/transactions.hpp"
 #include "journal/handover.hpp"
@@ -13,6 +14,9 @@ constexpr int kEntriesAtOnce = 2000;
 }
 
 void Feed::begin_full_scan(const pg::Extension& extension) {
+  for (const auto& target : dispatcher_.targets()) {
+    if (scan_.active() && target->server() == filter_.only_target) target->detach();
+  }
   // In this order: what is flagged, prepared or committed after each step is seen by a later one, or flagged
   // again.
   pg_atomic_write_u32(&slot_.read_journal, 0);
@@ -38,6 +42,7 @@ void Feed::begin_full_scan(const pg::Extension& extension) {
 void Feed::begin_target_scan(const pg::Extension& extension, Target& target) {
   target.attach();
   target.taken = target.delivered;
+  target.reliable_from = std::numeric_limits<std::uint64_t>::max();  // until the scan is done
   scan_.begin(extension);
   filter_ = {target.server(), {}, nullptr};
   pg_atomic_fetch_add_u64(&board_.counters.journal_scans, 1);

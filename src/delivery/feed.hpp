@@ -23,8 +23,8 @@ class Feed {
   Feed(journal::DatabaseSlot& slot, journal::Board& board, Dispatcher& dispatcher)
       : slot_(slot), board_(board), dispatcher_(dispatcher) {}
 
-  // Reads everything in the journal that a target does not have yet. In a transaction. The first one of a
-  // worker finds the watermarks too.
+  // Reads everything in the journal that a target does not have yet. In a transaction. A scan for one target
+  // gives way: that target is detached again, so that its slowness delays nobody.
   void begin_full_scan(const pg::Extension& extension);
   // The same for one target that was detached and is up again. In a transaction.
   void begin_target_scan(const pg::Extension& extension, Target& target);
@@ -36,6 +36,7 @@ class Feed {
   void drain_ring(TimestampTz now);
 
   bool is_scanning() const { return scan_.active(); }
+  bool is_scanning_for_all() const { return scan_.active() && filter_.only_target == 0; }
   bool must_read_journal() const { return pg_atomic_read_u32(&slot_.read_journal) != 0; }
 
   // Everything visible in `snapshot` has been taken: only the progress keeper can say so.

@@ -22,6 +22,7 @@ constexpr TimestampTz kComplainAfter = 60 * kSecond;
 
 struct Known {
   bool absent = false;              // looked: the extension is not there
+  bool asked = false;               // to look again, since the last start
   bool listed = false;              // in pg_database, this round
   core::Backoff backoff;
   TimestampTz next_start = 0;
@@ -63,6 +64,7 @@ void take_requests() {
     const Oid* end = shared->probe + shared->probes;
     if (shared->probe_all || std::find(static_cast<const Oid*>(shared->probe), end, oid) != end) {
       known.absent = false;
+      known.asked = true;
       known.next_start = 0;
     }
   }
@@ -93,15 +95,14 @@ void settle(journal::DatabaseSlot& slot, Known& known, TimestampTz now) {
   if (known.handle != nullptr) {
     pfree(known.handle);
     known.handle = nullptr;
-    if (slot.state == journal::WorkerState::absent) {
-      known.absent = true;
-    } else {
-      if (now >= known.started + kHealthy) known.backoff.reset();
+    if (slot.state != journal::WorkerState::absent) {
+      // Ended by request, or after a healthy while: no reason to hesitate.
+      if (slot.holds > 0 || now >= known.started + kHealthy) known.backoff.reset();
       known.next_start = now + known.backoff.next(static_cast<std::uint32_t>(now)) * 1000;
     }
   }
   if (slot.state == journal::WorkerState::absent) {
-    known.absent = true;
+    known.absent = !known.asked;  // what was asked for meanwhile it may have missed
     slot.state = journal::WorkerState::none;
   }
   if (slot.holds == 0 && (known.absent || !known.listed)) free_slot(slot);
@@ -153,6 +154,7 @@ void start_missing(TimestampTz now) {
     MemoryContextSwitchTo(previous);
     if (started) {
       known.started = now;
+      known.asked = false;
     } else {
       known.handle = nullptr;
       known.next_start = now + kSecond;

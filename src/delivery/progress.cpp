@@ -93,7 +93,7 @@ void Progress::continue_checkpoint() {
   if (board_.ring()->consumed() < pending_ring_) return;
   pending_ = false;
   // Something of the snapshot may be in the journal only: a scan follows, and is a checkpoint itself.
-  if (feed_.must_read_journal() || feed_.is_scanning()) return;
+  if (feed_.must_read_journal() || feed_.is_scanning_for_all() || feed_.has_ended_prepared(pending_snapshot_)) return;
   feed_.advance_base(pending_snapshot_);
   checkpoint_position_ = dispatcher_.position();
   checkpoints_.push_back({pending_snapshot_, checkpoint_position_});
@@ -196,7 +196,7 @@ void Progress::run(TimestampTz now) {
   if (now < next_tick_) return;
   next_tick_ = now + kTick;
   const bool is_new = dispatcher_.position() != checkpoint_position_ || feed_.has_prepared();
-  if (!pending_ && !feed_.is_scanning() && is_new) begin_checkpoint();
+  if (!pending_ && !feed_.is_scanning_for_all() && is_new) begin_checkpoint();
   apply_checkpoints();
   if (is_watermark_due()) write_watermark();
   tend_segments(now);

@@ -146,13 +146,14 @@ void handle_requests(TimestampTz now) {
 // Starts a scan of the journal when one is needed and none runs.
 void start_scans() {
   Feed& feed = *worker->feed;
-  if (feed.is_scanning()) return;
+  if (feed.is_scanning_for_all()) return;
   if (feed.must_read_journal()) {
     const WorkerTransaction transaction("reading the journal");
     feed.begin_full_scan(transaction.extension());
     transaction.commit();
     return;
   }
+  if (feed.is_scanning()) return;
   for (const auto& target : worker->dispatcher->targets()) {
     if (!target->is_detached() || !target->is_idle_and_up()) continue;
     const WorkerTransaction transaction("reading the journal");
