@@ -68,11 +68,26 @@ ADMIN_SRCS = \
 
 # test/unit: one program of the tests, CORE_SRCS and REDIS_SRCS, and what else is pure.
 UNIT_TESTS = \
+	test/unit/allocation_test.cpp \
+	test/unit/backoff_test.cpp \
+	test/unit/batch_test.cpp \
+	test/unit/byte_set_test.cpp \
 	test/unit/change_set_model_test.cpp \
 	test/unit/change_set_test.cpp \
+	test/unit/expand_test.cpp \
+	test/unit/json_test.cpp \
+	test/unit/message_queue_test.cpp \
+	test/unit/payload_test.cpp \
+	test/unit/pending_keys_test.cpp \
 	test/unit/redis_connection_test.cpp \
 	test/unit/redis_reply_test.cpp \
-	test/unit/redis_url_test.cpp
+	test/unit/redis_url_test.cpp \
+	test/unit/ring_test.cpp \
+	test/unit/rule_binding_test.cpp \
+	test/unit/rule_parse_test.cpp \
+	test/unit/snapshot_test.cpp \
+	test/unit/target_options_test.cpp \
+	test/unit/template_test.cpp
 UNIT_EXTRA_SRCS = \
 	src/delivery/target_options.cpp \
 	src/journal/ring.cpp

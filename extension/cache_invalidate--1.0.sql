@@ -27,6 +27,7 @@ CREATE INDEX trigger_error_log_occurred_at ON @extschema@.trigger_error_log (occ
 REVOKE ALL ON @extschema@.trigger_error_log FROM PUBLIC;
 COMMENT ON TABLE @extschema@.trigger_error_log IS
   'cache_invalidate: what triggers could not compute. Written by the worker after the commit. Equal errors are written once a minute.';
+COMMENT ON SEQUENCE @extschema@.trigger_error_log_id_seq IS 'cache_invalidate: numbers the rows of trigger_error_log.';
 COMMENT ON COLUMN @extschema@.trigger_error_log.table_name IS 'Table whose trigger had the problem, without its schema; of a partition its root.';
 COMMENT ON COLUMN @extschema@.trigger_error_log.operation IS 'INSERT, UPDATE or DELETE.';
 COMMENT ON COLUMN @extschema@.trigger_error_log.error_message IS 'What went wrong.';

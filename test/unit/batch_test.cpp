@@ -1,0 +1,273 @@
+// The batch format: what is written is read again, in chunks of bounded size, and damage is only ever reported.
+#include "core/batch.hpp"
+
+#include <gtest/gtest.h>
+
+#include <random>
+#include <string>
+#include <vector>
+
+#include "batch_text.hpp"
+
+namespace cache_invalidate::core {
+namespace {
+
+using Lines = std::vector<std::string>;
+constexpr std::size_t kChunkLimit = 1900;
+
+Shape shape(Format format, bool has_channel, std::string channel, std::string name) {
+  Shape made;
+  made.format = format;
+  made.has_channel = has_channel;
+  made.channel = std::move(channel);
+  made.name = std::move(name);
+  return made;
+}
+
+TEST(Batch, ReadsBackEveryKindOfItem) {
+  Vocabulary vocabulary;
+  vocabulary.scopes = {{7}, {1, 0xFFFFFFFF}, {}};
+  vocabulary.shapes = {shape(Format::record, false, "", "tasks"), shape(Format::resource, true, "", ""),
+                       shape(Format::resource, true, "chan", std::string("n\0m", 3))};
+  BatchWriter writer;
+  const BatchHeader header{0xFFFFFFFFFFFFFFFF, -5};
+  writer.begin(header, vocabulary);
+  writer.key(1, "k1");
+  writer.key(0, std::string("\0\xff", 2));
+  writer.key(1, "");
+  writer.key(2, "left out: it goes nowhere");
+  writer.message(2, Operation::insert, "1", "\"a\":1");
+  writer.message(0, Operation::update, "", "");
+  writer.message(1, Operation::remove, "2", "");
+  writer.message(2, Operation::test, "3", "");
+  writer.error(encode_error({"t", "INSERT", "message", ""}));
+  writer.probe("probe");
+  const std::vector<std::string_view> chunks = chunks_of(writer);
+  ASSERT_EQ(chunks.size(), 1u);
+
+  Result<BatchReader> opened = BatchReader::open(chunks[0]);
+  ASSERT_TRUE(opened.ok());
+  BatchReader& reader = opened.value();
+  EXPECT_EQ(reader.header().xid, header.xid);
+  EXPECT_EQ(reader.header().time, header.time);
+  BatchReader::Item item;
+  const auto expect_key = [&](const Scope& scope, std::string_view bytes) {
+    ASSERT_TRUE(reader.next(item));
+    ASSERT_EQ(item.kind, BatchReader::Kind::key);
+    EXPECT_EQ(*item.scope, scope);
+    EXPECT_EQ(item.bytes, bytes);
+  };
+  expect_key({1, 0xFFFFFFFF}, "k1");
+  expect_key({7}, std::string("\0\xff", 2));
+  expect_key({1, 0xFFFFFFFF}, "");
+  const auto expect_message = [&](std::size_t of, Operation operation, const char* id, const char* fields) {
+    ASSERT_TRUE(reader.next(item));
+    ASSERT_EQ(item.kind, BatchReader::Kind::message);
+    EXPECT_TRUE(*item.shape == vocabulary.shapes[of]);
+    EXPECT_EQ(item.operation, operation);
+    EXPECT_EQ(item.id, id);
+    EXPECT_EQ(item.fields, fields);
+  };
+  expect_message(2, Operation::insert, "1", "\"a\":1");
+  expect_message(0, Operation::update, "", "");
+  expect_message(1, Operation::remove, "2", "");
+  expect_message(2, Operation::test, "3", "");
+  ASSERT_TRUE(reader.next(item));
+  EXPECT_EQ(item_text(item), "error t INSERT message ");
+  ASSERT_TRUE(reader.next(item));
+  EXPECT_EQ(item_text(item), "probe probe");
+  EXPECT_FALSE(reader.next(item));
+  EXPECT_FALSE(reader.damaged());
+}
+
+TEST(Batch, IsEmptyWithoutItems) {
+  BatchWriter writer;
+  writer.begin({1, 2}, test_vocabulary());
+  writer.key(4, "goes nowhere");
+  EXPECT_TRUE(writer.chunk_ends().empty());
+  EXPECT_TRUE(writer.bytes().empty());
+}
+
+TEST(Batch, BeginsAnewEachTime) {
+  BatchWriter writer;
+  for (int i = 0; i < 3; ++i) {
+    writer.begin({1, 2}, test_vocabulary());
+    writer.key(0, "k" + std::to_string(i));
+    EXPECT_EQ(writer.chunk_ends().size(), 1u);
+    EXPECT_EQ(writer.chunk_ends().size(), 1u) << "asking twice changes nothing";
+    EXPECT_EQ(batch_text(writer), Lines{"key 1 k" + std::to_string(i)});
+  }
+}
+
+TEST(Batch, ReadsBackOwnersBeyondTheShortForm) {
+  Vocabulary vocabulary;
+  for (std::uint32_t i = 0; i < 300; ++i) {
+    vocabulary.scopes.push_back({i, i + 1});
+    vocabulary.shapes.push_back(shape(Format::record, i % 2 == 0, "c", std::to_string(i)));
+  }
+  BatchWriter writer;
+  writer.begin({1, 2}, vocabulary);
+  Lines expected;
+  for (int round = 0; round < 2; ++round) {
+    for (std::uint32_t i = 0; i < 300; ++i) {
+      writer.key(i, "k");
+      writer.message(i, Operation::update, "1", "");
+      expected.push_back("key " + std::to_string(i) + "," + std::to_string(i + 1) + " k");
+      expected.push_back("message " + std::to_string(i) + " UPDATE 1 ");
+    }
+  }
+  EXPECT_EQ(batch_text(writer), expected);
+  EXPECT_GT(writer.chunk_ends().size(), 1u);
+}
+
+TEST(Batch, SplitsIntoChunksThatStandAlone) {
+  Vocabulary vocabulary;
+  vocabulary.scopes = {{1}, Scope(40, 0xFFFFFFFF)};
+  vocabulary.shapes = {shape(Format::record, true, std::string(63, 'c'), std::string(255, 'n'))};
+  std::mt19937 random(3);
+  BatchWriter writer;
+  writer.begin({0xFFFFFFFFFFFFFFFF, 2}, vocabulary);
+  Lines expected;
+  for (int i = 0; i < 5000; ++i) {
+    const std::string text(random() % (random() % 50 == 0 ? 1500 : 60), 'x');
+    switch (random() % 3) {
+      case 0:
+        writer.key(random() % 2, text + std::to_string(i));
+        break;
+      case 1:
+        writer.message(0, Operation::update, std::to_string(i), text);
+        break;
+      default:
+        writer.probe(text + std::to_string(i));
+        break;
+    }
+    expected.push_back(std::to_string(i));
+  }
+  std::size_t items = 0;
+  for (const std::string_view chunk : chunks_of(writer)) {
+    EXPECT_LE(chunk.size(), kChunkLimit);
+    Lines lines = chunk_text(chunk);
+    for (const std::string& line : lines) {
+      ASSERT_NE(line.find(expected[items]), std::string::npos);
+      ++items;
+    }
+  }
+  EXPECT_EQ(items, expected.size());
+  EXPECT_GT(writer.chunk_ends().size(), 50u);
+}
+
+TEST(Batch, TakesAnItemThatIsLongerThanAChunk) {
+  const std::string giant(1 << 20, 'g');
+  BatchWriter writer;
+  writer.begin({1, 2}, test_vocabulary());
+  writer.key(0, "before");
+  writer.key(0, giant);
+  writer.message(0, Operation::update, "1", giant);
+  writer.key(1, "behind");
+  EXPECT_EQ(batch_text(writer), (Lines{"key 1 before", "key 1 " + giant, "message s0 UPDATE 1 " + giant, "key 2 behind"}));
+  EXPECT_EQ(writer.chunk_ends().size(), 4u);
+}
+
+TEST(Batch, FramesChunksBehindTheirLengths) {
+  BatchWriter writer;
+  writer.begin({1, 2}, test_vocabulary());
+  for (int i = 0; i < 1000; ++i) writer.key(0, "key:" + std::to_string(i));
+  std::string framed = "what stood there";
+  frame_chunks(framed, writer.bytes(), writer.chunk_ends());
+  ByteReader reader(framed);
+  Lines chunks;
+  while (!reader.at_end()) chunks.emplace_back(reader.bytes());
+  EXPECT_TRUE(reader.ok());
+  std::vector<std::string_view> expected = chunks_of(writer);
+  EXPECT_EQ(chunks, Lines(expected.begin(), expected.end()));
+  frame_chunks(framed, "", {});
+  EXPECT_EQ(framed, "");
+}
+
+TEST(Batch, RefusesOtherVersions) {
+  for (const std::string& bytes : {std::string(), std::string("\x01"), std::string(20, '\0'), std::string(20, '\x02'),
+                                   std::string(20, '\xff'), std::string("\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 12)}) {
+    const Result<BatchReader> opened = BatchReader::open(bytes);
+    ASSERT_FALSE(opened.ok());
+    EXPECT_STREQ(opened.error().sqlstate, "XX001");
+    EXPECT_EQ(opened.error().message, "journal row is not a batch of this version");
+  }
+}
+
+std::string valid_chunk() {
+  Vocabulary vocabulary;
+  for (std::uint32_t i = 0; i < 20; ++i) vocabulary.scopes.push_back({i, 100000 + i});
+  vocabulary.shapes = {shape(Format::resource, true, "chan", "name"), shape(Format::record, false, "", "other")};
+  BatchWriter writer;
+  writer.begin({1234567, 1700000000000000}, vocabulary);
+  for (std::uint32_t i = 0; i < 20; ++i) writer.key(i, "key:" + std::to_string(i));
+  writer.message(0, Operation::insert, "1", "\"a\":1");
+  writer.message(1, Operation::remove, "2", "");
+  writer.error(encode_error({"tasks", "UPDATE", "message", "context"}));
+  writer.probe("12345678");
+  writer.chunk_ends();
+  return writer.bytes();
+}
+
+// Reads to the end; what it finds may be wrong, but every view lies in the chunk.
+void read_all(const std::string& bytes) {
+  // An exact copy, so that the sanitizer sees the first byte beyond.
+  const std::vector<char> copy(bytes.begin(), bytes.end());
+  Result<BatchReader> opened = BatchReader::open({copy.data(), copy.size()});
+  if (!opened.ok()) return;
+  BatchReader::Item item;
+  std::size_t items = 0;
+  std::size_t read = 0;
+  while (opened.value().next(item)) {
+    read += item_text(item).size();
+    ASSERT_LE(++items, copy.size());
+  }
+  EXPECT_GE(read, items);
+}
+
+TEST(Batch, SurvivesEveryTruncation) {
+  const std::string chunk = valid_chunk();
+  const Lines whole = chunk_text(chunk);
+  ASSERT_EQ(whole.size(), 24u);
+  for (std::size_t size = 0; size < chunk.size(); ++size) {
+    const std::string cut = chunk.substr(0, size);
+    read_all(cut);
+    Lines lines = chunk_text(cut);
+    if (!lines.empty() && (lines.back() == "unreadable" || lines.back() == "damaged")) lines.pop_back();
+    ASSERT_LT(lines.size(), whole.size());
+    for (std::size_t i = 0; i < lines.size(); ++i) ASSERT_EQ(lines[i], whole[i]) << "cut at " << size;
+  }
+}
+
+TEST(Batch, SurvivesEveryChangedByteAndRandomDamage) {
+  const std::string chunk = valid_chunk();
+  for (std::size_t place = 0; place < chunk.size(); ++place) {
+    for (int value = 0; value < 256; value += 3) {
+      std::string damaged = chunk;
+      damaged[place] = static_cast<char>(value);
+      read_all(damaged);
+    }
+  }
+  std::mt19937 random(11);
+  for (int round = 0; round < 20000; ++round) {
+    std::string damaged = chunk;
+    for (auto flips = random() % 8; flips > 0; --flips) {
+      damaged[random() % damaged.size()] ^= static_cast<char>(1U << random() % 8);
+    }
+    if (random() % 4 == 0) damaged.resize(random() % damaged.size());
+    if (random() % 4 == 0) damaged.append(random() % 20, static_cast<char>(random()));
+    read_all(damaged);
+  }
+}
+
+TEST(Batch, RefusesReferencesToWhatWasNotDefined) {
+  std::string start = valid_chunk().substr(0, 12);  // version, three bytes of id, time
+  const std::string items[] = {std::string("\x30\x01k", 3), std::string("\x3f\x05\x01k", 4), std::string("\x40\x00\x00\x00", 4),
+                               std::string("\x00", 1), std::string("\x70", 1), std::string("\x10\xff\xff\x7f", 4)};
+  for (const std::string& item : items) {
+    EXPECT_EQ(chunk_text(start + item), Lines{"damaged"});
+  }
+}
+
+}  // namespace
+}  // namespace cache_invalidate::core

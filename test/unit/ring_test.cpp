@@ -1,0 +1,209 @@
+// The ring: entries come out as they went in, whatever their bytes, and many producers do not disturb each other.
+#include "journal/ring.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <memory>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace cache_invalidate::journal {
+namespace {
+
+struct Free {
+  void operator()(void* memory) const { std::free(memory); }
+};
+
+// A ring in memory of exactly its size, so that the sanitizer sees the first byte beyond.
+class Holder {
+ public:
+  explicit Holder(std::size_t data) : memory_(std::aligned_alloc(64, sizeof(Ring) + data)) {
+    std::memset(memory_.get(), 0, sizeof(Ring) + data);
+    ring_ = Ring::create(memory_.get(), sizeof(Ring) + data);
+  }
+  Ring* operator->() { return ring_; }
+
+ private:
+  std::unique_ptr<void, Free> memory_;
+  Ring* ring_;
+};
+
+RingEntry entry(std::uint64_t xid) {
+  RingEntry made;
+  made.xid = xid;
+  made.commit_time = -static_cast<std::int64_t>(xid);
+  made.segment = static_cast<std::uint32_t>(xid % 2);
+  made.kind = static_cast<std::uint32_t>(xid % 5);
+  return made;
+}
+
+void expect_front(Holder& ring, std::uint64_t xid, const std::string& expected) {
+  RingEntry found;
+  std::string payload = "what stood there";
+  ASSERT_TRUE(ring->front(found, payload));
+  EXPECT_EQ(found.xid, xid);
+  EXPECT_EQ(found.commit_time, -static_cast<std::int64_t>(xid));
+  EXPECT_EQ(found.segment, xid % 2);
+  EXPECT_EQ(found.kind, xid % 5);
+  ASSERT_TRUE(payload == expected);
+}
+
+bool is_empty(Holder& ring) {
+  RingEntry found;
+  std::string payload;
+  return !ring->front(found, payload);
+}
+
+TEST(Ring, IsEmptyAtFirst) {
+  Holder ring(4096);
+  EXPECT_TRUE(is_empty(ring));
+  EXPECT_EQ(ring->capacity(), 4096u);
+  EXPECT_EQ(ring->used(), 0u);
+}
+
+TEST(Ring, GivesEntriesInTheirOrder) {
+  Holder ring(4096);
+  const std::string payloads[] = {"", "a", std::string(32, 'b'), std::string(33, 'c'), std::string("\0\xff", 2)};
+  for (std::uint64_t i = 0; i < 5; ++i) ASSERT_TRUE(ring->push(entry(i), payloads[i]));
+  EXPECT_EQ(ring->used(), 6 * 64u);
+  EXPECT_EQ(ring->reserved(), ring->consumed() + ring->used());
+  for (std::uint64_t i = 0; i < 5; ++i) {
+    expect_front(ring, i, payloads[i]);
+    expect_front(ring, i, payloads[i]);  // until it is popped
+    ring->pop();
+  }
+  EXPECT_TRUE(is_empty(ring));
+  EXPECT_EQ(ring->used(), 0u);
+}
+
+TEST(Ring, RefusesWhatHasNoRoomUntilThereIsSome) {
+  Holder ring(1024);
+  std::uint64_t pushed = 0;
+  while (ring->push(entry(pushed), "x")) ++pushed;
+  EXPECT_EQ(pushed, 16u);
+  EXPECT_EQ(ring->used(), ring->capacity());
+  for (std::uint64_t lap = 0; lap < 100; ++lap) {
+    expect_front(ring, lap, "x");
+    EXPECT_FALSE(ring->push(entry(0), "x"));
+    ring->pop();
+    EXPECT_FALSE(ring->push(entry(0), std::string(100, 'x'))) << "one unit is free, not three";
+    ASSERT_TRUE(ring->push(entry(pushed + lap), "x"));
+  }
+}
+
+TEST(Ring, RefusesAnEntryThatWouldTakeMostOfIt) {
+  Holder ring(4096);
+  EXPECT_TRUE(ring->push(entry(1), std::string(1024 - 32, 'x')));
+  EXPECT_FALSE(ring->push(entry(2), std::string(1024 - 31, 'x')));
+  EXPECT_FALSE(ring->push(entry(3), std::string(1 << 20, 'x')));
+  EXPECT_EQ(ring->used(), 1024u);
+}
+
+TEST(Ring, UsesWholeUnitsOfAnOddSize) {
+  Holder ring(4096 + 64);
+  EXPECT_EQ(ring->capacity(), 4160u);
+  alignas(64) static char memory[sizeof(Ring) + 1000] = {};
+  EXPECT_EQ(Ring::create(memory, sizeof memory)->capacity(), 960u);
+}
+
+// Sizes that meet the end of the memory at every place, over many laps, against a queue.
+TEST(Ring, WrapsAroundAtEveryPlace) {
+  Holder ring(2048);
+  std::mt19937 random(1);
+  std::deque<std::pair<std::uint64_t, std::string>> expected;
+  std::uint64_t next = 1;
+  for (int step = 0; step < 100000; ++step) {
+    if (random() % 2 == 0) {
+      std::string payload(random() % 481, '\0');
+      for (char& c : payload) c = static_cast<char>(next + (&c - payload.data()));
+      const std::uint64_t before = ring->used();
+      const std::uint64_t room = (32 + payload.size() + 63) / 64 * 64;
+      const bool fits = room <= 512 && before + room <= 2048;
+      ASSERT_EQ(ring->push(entry(next), payload), fits);
+      if (fits) expected.emplace_back(next++, std::move(payload));
+    } else if (!expected.empty()) {
+      expect_front(ring, expected.front().first, expected.front().second);
+      if (HasFatalFailure()) return;
+      expected.pop_front();
+      ring->pop();
+    } else {
+      ASSERT_TRUE(is_empty(ring));
+    }
+  }
+}
+
+// A payload's bytes lie where headers will lie on the next lap: they must not be taken for ready ones.
+TEST(Ring, IsNotDeceivedByPayloadsThatLookLikeHeaders) {
+  Holder ring(1024);
+  std::string forged;
+  for (int i = 0; i < 56; ++i) forged += std::string("\x01\0\0\0", 4);
+  for (std::uint64_t lap = 0; lap < 200; ++lap) {
+    ASSERT_TRUE(ring->push(entry(lap), forged.substr(lap % 4)));
+    expect_front(ring, lap, forged.substr(lap % 4));
+    ring->pop();
+    ASSERT_TRUE(is_empty(ring)) << lap;
+    if (lap % 3 == 0) {
+      ASSERT_TRUE(ring->push(entry(lap), ""));
+      expect_front(ring, lap, "");
+      ring->pop();
+      ASSERT_TRUE(is_empty(ring));
+    }
+  }
+}
+
+std::string payload_of(std::uint64_t producer, std::uint64_t number) {
+  const std::uint64_t mixed = (producer * 1000003 + number) * 2654435761U;
+  std::string payload(mixed / 64 % 200, static_cast<char>(mixed));
+  return payload + std::to_string(producer) + ":" + std::to_string(number);
+}
+
+// Every producer's entries come in its order; none is lost, none doubled, none torn.
+TEST(Ring, CarriesTheEntriesOfManyProducers) {
+  constexpr std::uint64_t kProducers = 6;
+  constexpr std::uint64_t kEach = 20000;
+  Holder ring(8192);
+  std::atomic<std::uint64_t> refused{0};
+  std::vector<std::thread> producers;
+  for (std::uint64_t producer = 0; producer < kProducers; ++producer) {
+    producers.emplace_back([&ring, &refused, producer] {
+      for (std::uint64_t number = 0; number < kEach; ++number) {
+        RingEntry made;
+        made.xid = producer << 32 | number;
+        while (!ring->push(made, payload_of(producer, number))) {
+          ++refused;
+          std::this_thread::yield();
+        }
+      }
+    });
+  }
+  std::vector<std::uint64_t> next(kProducers, 0);
+  std::uint64_t taken = 0;
+  bool healthy = true;
+  while (taken < kProducers * kEach) {
+    RingEntry found;
+    std::string payload;
+    if (ring->used() > ring->capacity() + 8192) healthy = false;
+    if (!ring->front(found, payload)) {
+      std::this_thread::yield();
+      continue;
+    }
+    const std::uint64_t producer = found.xid >> 32;
+    const std::uint64_t number = found.xid & 0xFFFFFFFF;
+    healthy = healthy && producer < kProducers && number == next[producer] && payload == payload_of(producer, number);
+    if (producer < kProducers) next[producer] = number + 1;
+    ring->pop();
+    ++taken;
+  }
+  for (std::thread& thread : producers) thread.join();
+  EXPECT_TRUE(healthy);
+  EXPECT_TRUE(is_empty(ring));
+  for (const std::uint64_t count : next) EXPECT_EQ(count, kEach);
+}
+
+}  // namespace
+}  // namespace cache_invalidate::journal

@@ -1,0 +1,154 @@
+// A rule bound to a table: which columns it reads, what its record id is, and which columns count.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "core/rule.hpp"
+
+namespace cache_invalidate::core {
+namespace {
+
+using Numbers = std::vector<std::int16_t>;
+
+TableFacts tasks() {
+  TableFacts table;
+  table.schema = "public";
+  table.table = "tasks";
+  // Number 3 was dropped.
+  table.columns = {{"id", 1, JsonKind::number},
+                   {"title", 2, JsonKind::text},
+                   {"project_id", 4, JsonKind::number},
+                   {"done", 5, JsonKind::boolean},
+                   {"extra", 6, JsonKind::json}};
+  table.primary_key = {"id"};
+  return table;
+}
+
+Result<Rule> bind(const std::vector<std::string>& arguments, const TableFacts& table = tasks()) {
+  const Result<RuleSpec> spec = parse_rule(arguments);
+  if (!spec.ok()) return spec.error();
+  return bind_rule(spec.value(), table);
+}
+
+Rule bound(const std::vector<std::string>& arguments, const TableFacts& table = tasks()) {
+  Result<Rule> rule = bind(arguments, table);
+  if (rule.ok()) return rule.take();
+  ADD_FAILURE() << rule.error().message;
+  return Rule();
+}
+
+// "literal<attribute number>"
+std::string shown(const BoundTemplate& source, const Rule& rule) {
+  std::string text;
+  for (const BoundPart& part : source) {
+    text += part.literal;
+    if (part.column >= 0) text += "<" + std::to_string(rule.columns[static_cast<std::size_t>(part.column)]) + ">";
+  }
+  return text;
+}
+
+TEST(BindRule, TakesNameAndIdFromTheTable) {
+  const Rule rule = bound({});
+  EXPECT_EQ(rule.name, "tasks");
+  EXPECT_EQ(shown(rule.id, rule), "<1>");
+  EXPECT_EQ(rule.columns, Numbers{1});
+  EXPECT_TRUE(rule.keys.empty());
+  EXPECT_TRUE(rule.any_change);
+  EXPECT_TRUE(rule.significant.empty());
+  EXPECT_TRUE(rule.listed.empty());
+  EXPECT_FALSE(rule.has_channel);
+}
+
+TEST(BindRule, JoinsACompositePrimaryKeyInKeyOrder) {
+  TableFacts table = tasks();
+  table.primary_key = {"project_id", "id"};
+  const Rule rule = bound({}, table);
+  EXPECT_EQ(shown(rule.id, rule), "<4>:<1>");
+}
+
+TEST(BindRule, HasNoIdWithoutPrimaryKey) {
+  TableFacts table = tasks();
+  table.primary_key = {};
+  EXPECT_TRUE(bound({}, table).id.empty());
+  const Rule rule = bound({"id=p{project_id}"}, table);
+  EXPECT_EQ(shown(rule.id, rule), "p<4>");
+}
+
+TEST(BindRule, PrefersWhatTheArgumentsSay) {
+  const Rule rule = bound({"resource=task", "id={title}", "channel=c", "format=resource", "server=b,a"});
+  EXPECT_EQ(rule.name, "task");
+  EXPECT_EQ(shown(rule.id, rule), "<2>");
+  EXPECT_TRUE(rule.has_channel);
+  EXPECT_EQ(rule.channel, "c");
+  EXPECT_EQ(rule.format, Format::resource);
+  EXPECT_EQ(rule.servers, (std::vector<std::string>{"b", "a"}));
+}
+
+TEST(BindRule, ReadsEachColumnOnce) {
+  const Rule rule = bound({"key={project_id}:{id}:{project_id}", "key=x{id}y", "key=plain", "fields=title,project_id"});
+  EXPECT_EQ(rule.columns, (Numbers{4, 1, 2}));
+  ASSERT_EQ(rule.keys.size(), 3u);
+  EXPECT_EQ(shown(rule.keys[0], rule), "<4>:<1>:<4>");
+  EXPECT_EQ(shown(rule.keys[1], rule), "x<1>y");
+  EXPECT_EQ(shown(rule.keys[2], rule), "plain");
+}
+
+TEST(BindRule, NamesFieldsAndKnowsTheirKind) {
+  const Rule rule = bound({"fields=title,isDone=done,e\"x=extra,id"});
+  ASSERT_EQ(rule.fields.size(), 4u);
+  const char* const names[] = {"\"title\":", "\"isDone\":", "\"e\\\"x\":", "\"id\":"};
+  const JsonKind kinds[] = {JsonKind::text, JsonKind::boolean, JsonKind::json, JsonKind::number};
+  const std::int16_t numbers[] = {2, 5, 6, 1};
+  for (std::size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(rule.fields[i].json_name, names[i]);
+    EXPECT_EQ(rule.fields[i].json_kind, kinds[i]);
+    EXPECT_EQ(rule.columns[static_cast<std::size_t>(rule.fields[i].column)], numbers[i]);
+  }
+}
+
+TEST(BindRule, CountsTheListedColumnsOrAllButThem) {
+  const struct {
+    const char* argument;
+    Numbers significant;
+    Numbers listed;
+  } cases[] = {
+      {"columns=title", {2}, {2}},
+      {"columns=extra,id", {1, 6}, {6, 1}},
+      {"columns=id,id", {1}, {1, 1}},
+      {"ignore=extra", {1, 2, 4, 5}, {6}},
+      {"ignore=id,title,project_id,done,extra", {}, {1, 2, 4, 5, 6}},
+  };
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.argument);
+    const Rule rule = bound({c.argument});
+    EXPECT_FALSE(rule.any_change);
+    EXPECT_EQ(rule.significant, c.significant);
+    EXPECT_EQ(rule.listed, c.listed);
+    EXPECT_EQ(rule.columns, Numbers{1}) << "what decides is not read for that";
+  }
+}
+
+TEST(BindRule, RefusesUnknownColumnsAndListsThoseThereAre) {
+  const struct {
+    const char* argument;
+    const char* name;
+    const char* column;
+  } cases[] = {
+      {"key=a:{nope}", "key", "nope"},    {"id={ID}", "id", "ID"},           {"fields=title,x=gone", "fields", "gone"},
+      {"columns=title,no", "columns", "no"}, {"ignore=\"title\"", "ignore", "\"title\""}, {"key={ id}", "key", " id"},
+  };
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.argument);
+    const Result<Rule> rule = bind({c.argument});
+    ASSERT_FALSE(rule.ok());
+    EXPECT_STREQ(rule.error().sqlstate, "42703");
+    EXPECT_EQ(rule.error().message, std::string("column \"") + c.column + "\" of table \"tasks\" does not exist");
+    EXPECT_EQ(rule.error().detail, std::string("Argument \"") + c.name + "\" of the trigger names it.");
+    EXPECT_EQ(rule.error().hint,
+              "Columns of the table are \"id\", \"title\", \"project_id\", \"done\", \"extra\".");
+  }
+}
+
+}  // namespace
+}  // namespace cache_invalidate::core
