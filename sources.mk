@@ -53,6 +53,7 @@ DELIVERY_SRCS = \
 	src/delivery/launcher.cpp \
 	src/delivery/progress.cpp \
 	src/delivery/signals.cpp \
+	src/delivery/sweep.cpp \
 	src/delivery/target.cpp \
 	src/delivery/target_catalog.cpp \
 	src/delivery/target_options.cpp \

@@ -38,7 +38,7 @@ COMMENT ON COLUMN @extschema@.trigger_error_log.occurred_at IS 'When the transac
 CREATE FUNCTION @extschema@.notify_cache_invalidation() RETURNS trigger
   LANGUAGE c AS 'MODULE_PATHNAME', 'cache_invalidate_notify';
 COMMENT ON FUNCTION @extschema@.notify_cache_invalidation() IS
-  'AFTER ... FOR EACH ROW trigger: notes the cache keys and the message that a changed row makes stale; they leave after the commit. Arguments are ''name=value'': key (template, repeatable), resource, id (template), fields, format (record or resource), channel, server, columns, ignore. Never fails the statement.';
+  'AFTER ... FOR EACH ROW trigger (and AFTER TRUNCATE ... FOR EACH STATEMENT, which invalidates whatever the templates could name): notes the cache keys and the message that a changed row makes stale; they leave after the commit. Arguments are ''name=value'': key (template, repeatable), pattern (glob template, repeatable), resource, id (template), fields, format (record or resource), channel, server, columns, ignore. Never fails the statement.';
 
 CREATE FUNCTION @extschema@.cache_invalidate_check_trigger() RETURNS event_trigger
   LANGUAGE c AS 'MODULE_PATHNAME', 'cache_invalidate_check_trigger';
@@ -87,7 +87,7 @@ COMMENT ON FUNCTION @extschema@.get_cache_trigger_health() IS
 CREATE FUNCTION @extschema@.cache_invalidate_stats(
     OUT worker_pid integer, OUT worker_started timestamptz, OUT worker_starts integer,
     OUT since timestamptz, OUT last_delivery timestamptz,
-    OUT batches bigint, OUT keys bigint, OUT messages bigint, OUT notifications bigint, OUT errors bigint,
+    OUT batches bigint, OUT keys bigint, OUT patterns bigint, OUT messages bigint, OUT notifications bigint, OUT errors bigint,
     OUT journal_scans bigint, OUT journal_truncations bigint, OUT journal_bytes bigint,
     OUT ring_used_bytes bigint, OUT ring_bytes bigint)
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cache_invalidate_stats';
@@ -98,7 +98,7 @@ COMMENT ON FUNCTION @extschema@.cache_invalidate_stats() IS 'Source of the view 
 CREATE VIEW @extschema@.cache_invalidation_stats AS SELECT * FROM @extschema@.cache_invalidate_stats();
 GRANT SELECT ON @extschema@.cache_invalidation_stats TO pg_monitor;
 COMMENT ON VIEW @extschema@.cache_invalidation_stats IS
-  'One row: the worker of this database (pid, start, number of starts), counters since the ring was made (batches = transactions taken; keys and messages they named; notifications sent; errors logged; scans and truncations of the journal), and sizes in bytes. All but the worker''s columns are null while there is no ring.';
+  'One row: the worker of this database (pid, start, number of starts), counters since the ring was made (batches = transactions taken; keys, patterns and messages they named; notifications sent; errors logged; scans and truncations of the journal), and sizes in bytes. All but the worker''s columns are null while there is no ring.';
 
 CREATE FUNCTION @extschema@.cache_invalidate_targets(
     OUT server oid, OUT state text, OUT state_since timestamptz, OUT problem text,

@@ -56,7 +56,7 @@ void add_board(Row& row, journal::Board* board) {
   row.add_time(board->since);
   row.add_time(board->last_delivery);
   journal::Counters& counters = board->counters;
-  for (pg_atomic_uint64* counter : {&counters.batches, &counters.keys, &counters.messages, &counters.notified,
+  for (pg_atomic_uint64* counter : {&counters.batches, &counters.keys, &counters.patterns, &counters.messages, &counters.notified,
                                     &counters.errors, &counters.journal_scans, &counters.truncations}) {
     row.add_count(counter);
   }

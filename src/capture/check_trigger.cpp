@@ -21,12 +21,14 @@ const Trigger* find_trigger(Relation table, const char* name) {
 }
 
 void check_timing(const Trigger& trigger) {
+  constexpr int kEvents = TRIGGER_TYPE_EVENT_MASK;
+  const bool truncate = (trigger.tgtype & kEvents) == TRIGGER_TYPE_TRUNCATE;
   const bool row = TRIGGER_FOR_ROW(trigger.tgtype);
-  if (TRIGGER_FOR_AFTER(trigger.tgtype) && row) return;
+  if (TRIGGER_FOR_AFTER(trigger.tgtype) && row != truncate) return;
   ereport(ERROR, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-                  errmsg("trigger \"%s\" must be an AFTER trigger FOR EACH ROW", trigger.tgname),
+                  errmsg("trigger \"%s\" must be AFTER ... FOR EACH ROW, or AFTER TRUNCATE ... FOR EACH STATEMENT", trigger.tgname),
                   errdetail("Function \"notify_cache_invalidation\" reads the rows that were changed."),
-                  errhint("Write AFTER INSERT OR UPDATE OR DELETE ON ... FOR EACH ROW.")));
+                  errhint("Write AFTER INSERT OR UPDATE OR DELETE ON ... FOR EACH ROW, and a second trigger for TRUNCATE.")));
 }
 
 void check_table(Relation table) {

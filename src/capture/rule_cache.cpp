@@ -49,6 +49,11 @@ void bind(CompiledRule& compiled, Relation table, const Trigger& trigger) {
   compiled.table = facts.table;
   compiled.context_text = "trigger of table " + facts.schema + "." + facts.table;
   core::Result<core::RuleSpec> spec = core::parse_rule(arguments);
+  if (spec.ok()) {
+    for (const core::Template& key : spec.value().keys) compiled.widened.push_back(core::widen(key, false));
+    for (const core::Template& pattern : spec.value().patterns) compiled.widened.push_back(core::widen(pattern, true));
+    compiled.rule.servers = spec.value().servers;
+  }
   core::Result<core::Rule> rule = spec.ok() ? core::bind_rule(spec.value(), facts) : spec.error();
   if (!rule.ok()) {
     compiled.problem = rule.error().message;

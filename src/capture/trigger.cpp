@@ -1,4 +1,5 @@
-// notify_cache_invalidation(): notes what a row change makes stale. Runs in the writer's backend, once a row.
+// notify_cache_invalidation(): notes what a change makes stale. Runs in the writer's backend, once a row, and once
+// for a TRUNCATE.
 //
 // Per row: no SQL, no subtransaction, and no allocation of ours in the steady state. What cannot be computed
 // does not fail the statement: it is widened and written to the error log.
@@ -28,6 +29,7 @@ Scratch& scratch() {
 core::Operation operation_of(TriggerEvent event) {
   if (TRIGGER_FIRED_BY_INSERT(event)) return core::Operation::insert;
   if (TRIGGER_FIRED_BY_DELETE(event)) return core::Operation::remove;
+  if (TRIGGER_FIRED_BY_TRUNCATE(event)) return core::Operation::truncate;
   return core::Operation::update;
 }
 
@@ -38,9 +40,10 @@ void check_call(FunctionCallInfo fcinfo) {
                     errhint("Attach it with CREATE TRIGGER ... EXECUTE FUNCTION notify_cache_invalidation(...).")));
   }
   const auto* data = reinterpret_cast<TriggerData*>(fcinfo->context);
-  if (!TRIGGER_FIRED_AFTER(data->tg_event) || !TRIGGER_FIRED_FOR_ROW(data->tg_event)) {
+  const bool row = TRIGGER_FIRED_FOR_ROW(data->tg_event);
+  if (!TRIGGER_FIRED_AFTER(data->tg_event) || row == TRIGGER_FIRED_BY_TRUNCATE(data->tg_event)) {
     ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-                    errmsg("trigger \"%s\" must be fired AFTER, FOR EACH ROW", data->tg_trigger->tgname)));
+                    errmsg("trigger \"%s\" must be fired AFTER, FOR EACH ROW or on TRUNCATE", data->tg_trigger->tgname)));
   }
 }
 
@@ -48,6 +51,9 @@ void add_keys(const CompiledRule& rule, const core::Value* values, int level) {
   std::string& key = scratch().text;
   for (const core::BoundTemplate& source : rule.rule.keys) {
     if (core::expand(source, values, key)) changes().add_key(rule.scope, key, level);
+  }
+  for (const core::BoundTemplate& source : rule.rule.patterns) {
+    if (core::expand_glob(source, values, key)) changes().add_pattern(rule.scope, key, level);
   }
 }
 
@@ -71,18 +77,28 @@ void add_messages(const CompiledRule& rule, core::Operation operation, const cor
   changes().add_change(rule.shape, s.text, operation, s.text.empty() ? std::string_view() : s.fields, level);
 }
 
-// Nothing exact can be said of this row.
-void add_problem(const CompiledRule& rule, core::Operation operation, const char* problem, int level) {
-  changes().add_error({rule.table, core::operation_name(operation), problem, rule.context_text}, level);
-  if (rule.sends_messages) changes().add_change(rule.shape, "", core::Operation::update, "", level);
+// Which rows changed cannot be told: everything that the rule could ever name is stale.
+void add_everything(const CompiledRule& rule, core::Operation operation, int level) {
+  for (const std::string& glob : rule.widened) changes().add_pattern(rule.scope, glob, level);
+  if (rule.sends_messages) changes().add_change(rule.shape, "", operation, "", level);
 }
 
-void capture_row(const TriggerData& data) {
+// Nothing exact can be said of this row, and why goes to the error log.
+void add_problem(const CompiledRule& rule, core::Operation operation, const char* problem, int level) {
+  changes().add_error({rule.table, core::operation_name(operation), problem, rule.context_text}, level);
+  add_everything(rule, core::Operation::update, level);
+}
+
+void capture_change(const TriggerData& data) {
   const CompiledRule& rule = find_rule(data.tg_relation, *data.tg_trigger);
   const core::Operation operation = operation_of(data.tg_event);
   const int level = GetCurrentTransactionNestLevel();
   if (!rule.problem.empty()) {
     add_problem(rule, operation, rule.problem.c_str(), level);
+    return;
+  }
+  if (operation == core::Operation::truncate) {
+    add_everything(rule, operation, level);
     return;
   }
   TupleTableSlot* first = data.tg_trigslot;
@@ -119,7 +135,7 @@ void capture_row(const TriggerData& data) {
 CACHE_INVALIDATE_FUNCTION(notify) {
   check_call(fcinfo);
   if (settings::enabled) {
-    capture_row(*reinterpret_cast<TriggerData*>(fcinfo->context));
+    capture_change(*reinterpret_cast<TriggerData*>(fcinfo->context));
     changes_added();
   }
   return PointerGetDatum(nullptr);

@@ -30,6 +30,7 @@ std::string_view operation_name(Operation operation) {
     case Operation::update: return "UPDATE";
     case Operation::remove: return "DELETE";
     case Operation::test: return "TEST";
+    case Operation::truncate: return "TRUNCATE";
   }
   return "UPDATE";
 }
@@ -81,13 +82,21 @@ std::uint32_t BatchWriter::define_shape(std::uint32_t index) {
   return static_cast<std::uint32_t>(shapes_.size() - 1);
 }
 
-void BatchWriter::key(std::uint32_t scope, std::string_view key_bytes) {
+void BatchWriter::scoped(std::uint8_t kind, std::uint32_t scope, std::string_view item) {
   const Scope& servers = vocabulary_->scopes[scope];
   if (servers.empty()) return;
-  prepare(key_bytes.size() + servers.size() * kLongestServer);
+  prepare(item.size() + servers.size() * kLongestServer);
   const std::uint32_t owner = define_scope(scope);
-  put_tag(bytes_, BatchReader::Kind::key, owner);
-  put_bytes(bytes_, key_bytes);
+  put_tag(bytes_, static_cast<BatchReader::Kind>(kind), owner);
+  put_bytes(bytes_, item);
+}
+
+void BatchWriter::key(std::uint32_t scope, std::string_view key_bytes) {
+  scoped(static_cast<std::uint8_t>(BatchReader::Kind::key), scope, key_bytes);
+}
+
+void BatchWriter::pattern(std::uint32_t scope, std::string_view glob) {
+  scoped(static_cast<std::uint8_t>(BatchReader::Kind::pattern), scope, glob);
 }
 
 void BatchWriter::message(std::uint32_t shape, Operation operation, std::string_view id, std::string_view fields) {
@@ -180,13 +189,14 @@ bool BatchReader::next(Item& item) {
         if (!define(item.kind)) return false;
         continue;
       case Kind::key:
+      case Kind::pattern:
         if (owner >= scopes_.size()) return fail();
         item.scope = &scopes_[owner];
         item.bytes = reader_.bytes();
         break;
       case Kind::message: {
         const std::uint8_t operation = reader_.byte();
-        if (owner >= shapes_.size() || operation > static_cast<std::uint8_t>(Operation::test)) return fail();
+        if (owner >= shapes_.size() || operation > static_cast<std::uint8_t>(Operation::truncate)) return fail();
         item.shape = &shapes_[owner];
         item.operation = static_cast<Operation>(operation);
         item.id = reader_.bytes();

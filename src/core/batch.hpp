@@ -12,6 +12,7 @@
 //     message  (owner: shape) operation, id, fields
 //     error    table, operation, message, context
 //     probe    bytes
+//     pattern  (owner: scope) glob
 #pragma once
 
 #include <cstdint>
@@ -28,9 +29,9 @@ namespace cache_invalidate::core {
 inline constexpr std::uint8_t kBatchVersion = 1;
 inline constexpr std::uint8_t kWatermarkVersion = 2;
 
-enum class Operation : std::uint8_t { insert = 0, update = 1, remove = 2, test = 3 };
+enum class Operation : std::uint8_t { insert = 0, update = 1, remove = 2, test = 3, truncate = 4 };
 
-// "INSERT", "UPDATE", "DELETE", "TEST".
+// "INSERT", "UPDATE", "DELETE", "TEST", "TRUNCATE".
 std::string_view operation_name(Operation operation);
 
 // What the messages of one rule have in common.
@@ -73,6 +74,8 @@ class BatchWriter {
 
   // A key whose scope holds no server is left out.
   void key(std::uint32_t scope, std::string_view bytes);
+  // A glob of keys, likewise.
+  void pattern(std::uint32_t scope, std::string_view glob);
   void message(std::uint32_t shape, Operation operation, std::string_view id, std::string_view fields);
   void error(std::string_view encoded);
   void probe(std::string_view bytes);
@@ -82,6 +85,7 @@ class BatchWriter {
   const std::vector<std::size_t>& chunk_ends();
 
  private:
+  void scoped(std::uint8_t kind, std::uint32_t scope, std::string_view bytes);
   std::size_t chunk_size() const { return bytes_.size() - chunk_start_; }
   void prepare(std::size_t item_size);
   void begin_chunk();
@@ -107,14 +111,14 @@ std::string encode_error(const ErrorRecord& error);
 // Reads one chunk from untrusted bytes.
 class BatchReader {
  public:
-  enum class Kind : std::uint8_t { scope = 1, shape = 2, key = 3, message = 4, error = 5, probe = 6 };
+  enum class Kind : std::uint8_t { scope = 1, shape = 2, key = 3, message = 4, error = 5, probe = 6, pattern = 7 };
 
   // What next() found; the views point into the chunk, the pointers into the reader.
   struct Item {
     Kind kind;
     const Scope* scope = nullptr;
     const Shape* shape = nullptr;
-    std::string_view bytes;  // key, or probe
+    std::string_view bytes;  // key, pattern or probe
     Operation operation = Operation::update;
     std::string_view id;
     std::string_view fields;

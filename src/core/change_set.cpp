@@ -37,6 +37,11 @@ void ChangeSet::add_key(std::uint32_t scope, std::string_view key, int level) {
   add(Kind::key, scope, key, level, inserted);
 }
 
+void ChangeSet::add_pattern(std::uint32_t scope, std::string_view glob, int level) {
+  bool inserted;
+  add(Kind::pattern, scope, glob, level, inserted);
+}
+
 void ChangeSet::add_error(const ErrorRecord& error, int level) {
   bool inserted;
   add(Kind::error, 0, encode_error(error), level, inserted);
@@ -198,13 +203,16 @@ void ChangeSet::write(BatchWriter& out, std::uint32_t from) const {
         Operation net = !state.exists_now      ? Operation::remove
                         : state.existed_before ? Operation::update
                                                : Operation::insert;
-        if (state.operation == Operation::test) net = Operation::test;
+        if (state.operation >= Operation::test) net = state.operation;  // not of a record
         out.message(owner, net, items_.bytes(index),
                     std::string_view(fields_).substr(state.fields_offset, state.fields_size));
         break;
       }
       case Kind::error:
         out.error(items_.bytes(index));
+        break;
+      case Kind::pattern:
+        out.pattern(owner, items_.bytes(index));
         break;
       case Kind::probe:
         out.probe(items_.bytes(index));

@@ -19,6 +19,7 @@ class ChangeSet {
  public:
   // Each may throw std::bad_alloc or std::length_error; what was there before stays as it was.
   void add_key(std::uint32_t scope, std::string_view key, int level);
+  void add_pattern(std::uint32_t scope, std::string_view glob, int level);
   // `fields` is a JSON fragment ("\"a\":1,\"b\":2") that replaces the one of an earlier change of the record.
   void add_change(std::uint32_t shape, std::string_view id, Operation operation, std::string_view fields, int level);
   void add_error(const ErrorRecord& error, int level);
@@ -43,7 +44,7 @@ class ChangeSet {
   void clear();
 
  private:
-  enum class Kind : std::uint32_t { key = 0, change = 1, error = 2, probe = 3 };
+  enum class Kind : std::uint32_t { key = 0, change = 1, error = 2, probe = 3, pattern = 4 };
 
   struct State {
     bool existed_before = false;

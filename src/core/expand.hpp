@@ -21,6 +21,16 @@ struct Value {
 // Replaces `out` by the expansion; false when a placeholder is NULL: the template does not apply.
 bool expand(const BoundTemplate& source, const Value* values, std::string& out);
 
+// The same for a glob: the template's own text is glob already, the values are escaped.
+bool expand_glob(const BoundTemplate& source, const Value* values, std::string& out);
+
+// The glob of everything that the template could ever give: placeholders become "*". `is_glob`: its own text is
+// glob already, else it is escaped.
+std::string widen(const Template& source, bool is_glob);
+
+// Appends `text` so that a glob takes it literally.
+void append_glob_literal(std::string& out, std::string_view text);
+
 // Replaces `out` by the JSON fragment of the fields, "\"a\":1,\"b\":null".
 void render_fields(const std::vector<BoundField>& fields, const Value* values, std::string& out);
 

@@ -8,7 +8,7 @@ namespace {
 constexpr std::size_t kChannelLimit = 63;   // NOTIFY's own
 constexpr std::size_t kResourceLimit = 255;
 constexpr const char* kArgumentNames =
-    "Arguments are \"key\", \"resource\", \"id\", \"fields\", \"format\", \"channel\", \"server\", \"columns\" and "
+    "Arguments are \"key\", \"pattern\", \"resource\", \"id\", \"fields\", \"format\", \"channel\", \"server\", \"columns\" and "
     "\"ignore\", each written as 'name=value'.";
 
 Error argument_error(const char* code, std::string message, std::string detail, std::string hint) {
@@ -100,11 +100,13 @@ Result<bool> assign_list(std::string_view name, std::string_view value, std::vec
 }
 
 Result<bool> parse_argument(std::string_view name, std::string_view value, RuleSpec& spec) {
-  if (name == "key" || name == "id") {
+  if (name == "key" || name == "pattern" || name == "id") {
     Result<Template> parsed = Template::parse(name, value);
     if (!parsed.ok()) return parsed.error();
     if (name == "id") {
       spec.id = parsed.take();
+    } else if (name == "pattern") {
+      spec.patterns.push_back(parsed.take());
     } else {
       spec.keys.push_back(parsed.take());
     }
@@ -131,9 +133,10 @@ Result<RuleSpec> parse_rule(const std::vector<std::string>& arguments) {
       return argument_error(sqlstate::kSyntaxError, "invalid argument \"" + argument + "\"", "There is no \"=\" in it.", kArgumentNames);
     }
     const std::string name(trimmed(std::string_view(argument).substr(0, equals)));
-    if (name != "key" && std::find(seen.begin(), seen.end(), name) != seen.end()) {
+    const bool repeatable = name == "key" || name == "pattern";
+    if (!repeatable && std::find(seen.begin(), seen.end(), name) != seen.end()) {
       return argument_error(sqlstate::kDuplicateObject, "argument \"" + name + "\" is given more than once", "",
-                            "Only \"key\" may be repeated.");
+                            "Only \"key\" and \"pattern\" may be repeated.");
     }
     seen.push_back(name);
     Result<bool> parsed = parse_argument(name, std::string_view(argument).substr(equals + 1), spec);

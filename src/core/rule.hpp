@@ -25,6 +25,7 @@ struct FieldSpec {
 
 struct RuleSpec {
   std::vector<Template> keys;
+  std::vector<Template> patterns;
   bool has_id = false;
   Template id;
   bool has_resource = false;
@@ -69,6 +70,7 @@ struct BoundField {
 struct Rule {
   std::vector<std::int16_t> columns;  // attribute numbers that the row reader must fetch
   std::vector<BoundTemplate> keys;
+  std::vector<BoundTemplate> patterns;
   BoundTemplate id;                   // empty: the table has no primary key and none was given
   std::vector<BoundField> fields;
   std::vector<std::int16_t> significant;  // an UPDATE counts only if one of these changed; empty: always

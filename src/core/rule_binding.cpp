@@ -98,6 +98,11 @@ Result<Rule> bind_rule(const RuleSpec& spec, const TableFacts& table) {
     if (!bound.ok()) return bound.error();
     rule.keys.push_back(bound.take());
   }
+  for (const Template& pattern : spec.patterns) {
+    Result<BoundTemplate> bound = binder.bind("pattern", pattern);
+    if (!bound.ok()) return bound.error();
+    rule.patterns.push_back(bound.take());
+  }
   Result<BoundTemplate> id = binder.bind("id", spec.has_id ? spec.id : Template::of_columns(table.primary_key, ":"));
   if (!id.ok()) return id.error();
   rule.id = id.take();

@@ -48,7 +48,7 @@ void Dispatcher::set_targets(const std::vector<TargetDefinition>& definitions) {
     const auto known = std::find_if(targets_.begin(), targets_.end(), same);
     if (known == targets_.end()) {
       next.push_back(std::make_unique<Target>(definition, claim_status(board_, definition.server)));
-      next.back()->keys().note_position(position_);
+      next.back()->note_position(position_);
       next.back()->delivered = next.back()->taken = signals_delivered;
       continue;
     }
@@ -65,7 +65,8 @@ void Dispatcher::begin_batch(TimestampTz now) {
 }
 
 void Dispatcher::owe_key(const core::BatchReader::Item& item, std::uint64_t xid, const ScanFilter* filter) {
-  pg_atomic_fetch_add_u64(&board_.counters.keys, 1);
+  const bool is_pattern = item.kind == core::BatchReader::Kind::pattern;
+  pg_atomic_fetch_add_u64(is_pattern ? &board_.counters.patterns : &board_.counters.keys, 1);
   for (const std::uint32_t server : *item.scope) {
     Target* target = find(server);
     if (target == nullptr || !target->enabled() || target->is_detached()) continue;
@@ -73,8 +74,12 @@ void Dispatcher::owe_key(const core::BatchReader::Item& item, std::uint64_t xid,
       if (filter->only_target != 0 && filter->only_target != server) continue;
       if (has_already(target->taken, filter->recent, xid)) continue;
     }
-    target->owe(item.bytes, position_, batch_time_);
-    if (target->keys().collecting() <= static_cast<std::size_t>(settings::max_backlog_keys)) continue;
+    if (is_pattern) {
+      target->owe_pattern(item.bytes, position_, batch_time_);
+    } else {
+      target->owe_key(item.bytes, position_, batch_time_);
+    }
+    if (target->collected() <= static_cast<std::size_t>(settings::max_backlog_keys)) continue;
     target->detach();
   }
 }
@@ -88,7 +93,7 @@ bool Dispatcher::take_chunk(std::string_view chunk, TimestampTz committed, const
                        (filter->only_target == 0 && !has_already(filter->signals, filter->recent, header.xid));
   core::BatchReader::Item item;
   while (reader.next(item)) {
-    if (item.kind == core::BatchReader::Kind::key) {
+    if (item.kind == core::BatchReader::Kind::key || item.kind == core::BatchReader::Kind::pattern) {
       owe_key(item, header.xid, filter);
       continue;
     }
@@ -120,7 +125,7 @@ bool Dispatcher::is_repeated(const core::ErrorRecord& error) {
 }
 
 void Dispatcher::end_batch() {
-  for (const auto& target : targets_) target->keys().note_position(position_);
+  for (const auto& target : targets_) target->note_position(position_);
 }
 
 void Dispatcher::advance(TimestampTz now) {

@@ -98,7 +98,7 @@ bool Feed::pump_scan(TimestampTz now) {
       scan_.cancel();
       return true;
     }
-    if (only->keys().collecting() > static_cast<std::size_t>(settings::max_backlog_keys) / 2) return false;
+    if (only->collected() > static_cast<std::size_t>(settings::max_backlog_keys) / 2) return false;
   }
   scan_time_ = now;
   const WorkerTransaction transaction("reading the journal");

@@ -26,6 +26,7 @@ Target::Target(const TargetDefinition& definition, journal::TargetStatus* status
 void Target::redefine(const TargetDefinition& definition) {
   definition_ = definition;
   keys_.put_back();
+  sweep_.put_back();
   commands_.clear();
   backoff_.reset();
   retry_at_ = 0;
@@ -70,9 +71,24 @@ void Target::set_state(journal::TargetState state, const std::string& problem) {
   }
 }
 
-void Target::owe(std::string_view key, std::uint64_t position, TimestampTz now) {
-  if (keys_.collecting() + keys_.in_flight() == 0) owed_since_ = now;
+void Target::owe_key(std::string_view key, std::uint64_t position, TimestampTz now) {
+  if (owed() == 0) owed_since_ = now;
   keys_.add(key, position);
+}
+
+void Target::owe_pattern(std::string_view glob, std::uint64_t position, TimestampTz now) {
+  if (owed() == 0) owed_since_ = now;
+  sweep_.patterns().add(glob, position);
+}
+
+void Target::note_position(std::uint64_t position) {
+  keys_.note_position(position);
+  sweep_.patterns().note_position(position);
+}
+
+std::size_t Target::owed() const {
+  const core::PendingKeys& patterns = sweep_.patterns();
+  return keys_.collecting() + keys_.in_flight() + patterns.collecting() + patterns.in_flight();
 }
 
 void Target::detach() {
@@ -82,6 +98,7 @@ void Target::detach() {
   }
   detached_ = true;
   keys_.forget_collected();
+  sweep_.patterns().forget_collected();
 }
 
 bool Target::is_waited_for(TimestampTz now) const {
@@ -101,6 +118,7 @@ void Target::fail(const redis::Failure& failure, TimestampTz now) {
   socket_changed_ = true;
   commands_.clear();
   keys_.put_back();
+  sweep_.put_back();
   next_key_ = acknowledged_keys_ = 0;
   if (failure.reply_class == redis::ReplyClass::configuration || failure.reply_class == redis::ReplyClass::poison) {
     backoff_.slow_down();
@@ -131,14 +149,23 @@ void Target::advance(TimestampTz now) {
 }
 
 void Target::send_more(TimestampTz now) {
-  if (keys_.in_flight() == 0) {
-    if (keys_.collecting() == 0) return;
-    const bool full = keys_.collecting() >= static_cast<std::size_t>(settings::batch_size);
-    if (!full && now < owed_since_ + settings::batch_window * kMillisecond) return;
+  const bool full = collected() >= static_cast<std::size_t>(settings::batch_size);
+  const bool due = full || now >= owed_since_ + settings::batch_window * kMillisecond;
+  if (commands_.empty()) last_progress_ = now;
+  if (keys_.in_flight() == 0 && keys_.collecting() > 0 && due) {
     keys_.depart();
     next_key_ = acknowledged_keys_ = 0;
   }
-  if (commands_.empty()) last_progress_ = now;
+  send_keys();
+  if (due || sweep_.patterns().in_flight() > 0) {
+    for (std::uint32_t i = sweep_.send(*connection_, options_.key_prefix); i > 0; --i) {
+      commands_.push_back({Command::Kind::scan, 0});
+    }
+  }
+  if (!connection_->flush()) fail(connection_->failure(), now);
+}
+
+void Target::send_keys() {
   const auto end = static_cast<std::uint32_t>(
       std::min<std::size_t>(keys_.in_flight(), acknowledged_keys_ + static_cast<std::size_t>(settings::batch_size)));
   while (next_key_ < end && connection_->unsent_bytes() < kUnsentLimit) {
@@ -146,10 +173,9 @@ void Target::send_more(TimestampTz now) {
     const std::uint32_t count = std::min(kKeysPerCommand, end - next_key_);
     for (std::uint32_t i = 0; i < count; ++i) batch[i] = keys_.key(next_key_ + i);
     connection_->append_unlink(batch, count, options_.key_prefix, use_del_);
-    commands_.push_back(count);
+    commands_.push_back({Command::Kind::unlink, count});
     next_key_ += count;
   }
-  if (!connection_->flush()) fail(connection_->failure(), now);
 }
 
 void Target::on_socket(bool readable, bool writable, TimestampTz now) {
@@ -176,32 +202,52 @@ void Target::on_socket(bool readable, bool writable, TimestampTz now) {
 bool Target::take_replies(TimestampTz now) {
   while (std::optional<redis::Reply> reply = connection_->next_reply()) {
     last_progress_ = now;
-    if (reply->kind == redis::Reply::Kind::error) {
-      const redis::ReplyClass reply_class = redis::classify_error(reply->text);
-      if (!use_del_ && reply->text.compare(0, 19, "ERR unknown command") == 0) {
-        use_del_ = true;  // before 4.0 there is no UNLINK
-        backoff_.reset();
-      }
-      fail({reply_class, "UNLINK was answered with " + redis::first_word(reply->text)}, now);
-      return false;
-    }
-    if (reply->kind != redis::Reply::Kind::integer) {
-      fail({redis::ReplyClass::protocol, "UNLINK was not answered with a number"}, now);
-      return false;
-    }
-    acknowledged_keys_ += commands_.front();
-    if (status_ != nullptr) {
-      pg_atomic_fetch_add_u64(&status_->keys, commands_.front());
-      pg_atomic_fetch_add_u64(&status_->commands, 1);
-    }
-    commands_.pop_front();
-    if (acknowledged_keys_ == keys_.in_flight()) {
-      keys_.arrived();
-      owed_since_ = now;  // of what was collected meanwhile, at the latest
-      if (status_ != nullptr) status_->acknowledged = now;
-    }
+    if (!take_reply(*reply, now)) return false;
   }
   return true;
+}
+
+bool Target::take_reply(const redis::Reply& reply, TimestampTz now) {
+  const Command command = commands_.front();
+  const std::size_t owed_before = owed();
+  if (reply.kind == redis::Reply::Kind::error) {
+    refuse(reply, now);
+    return false;
+  }
+  bool understood = reply.kind == redis::Reply::Kind::integer;
+  std::uint32_t deletes = 0;
+  if (command.kind == Command::Kind::scan) deletes = sweep_.take(reply, *connection_, use_del_, understood);
+  if (!understood) {
+    fail({redis::ReplyClass::protocol, "a command was answered with something else"}, now);
+    return false;
+  }
+  commands_.pop_front();
+  for (; deletes > 0; --deletes) commands_.push_back({Command::Kind::swept, 0});
+  if (command.kind == Command::Kind::swept) sweep_.note_deleted();
+  if (command.kind == Command::Kind::unlink) {
+    acknowledged_keys_ += command.keys;
+    if (acknowledged_keys_ == keys_.in_flight()) keys_.arrived();
+  }
+  // Of what was collected meanwhile, at the latest.
+  if (owed() < owed_before) owed_since_ = now;
+  if (status_ != nullptr) {
+    const bool swept = command.kind == Command::Kind::swept;
+    pg_atomic_fetch_add_u64(&status_->keys, swept ? static_cast<std::uint64_t>(reply.integer) : command.keys);
+    pg_atomic_fetch_add_u64(&status_->commands, 1);
+    if (owed() < owed_before) status_->acknowledged = now;
+  }
+  return true;
+}
+
+void Target::refuse(const redis::Reply& reply, TimestampTz now) {
+  const bool scan = commands_.front().kind == Command::Kind::scan;
+  const redis::ReplyClass reply_class = redis::classify_error(reply.text);
+  const bool unknown = !scan && !use_del_ && reply.text.compare(0, 19, "ERR unknown command") == 0;
+  // Before 4.0 there is no UNLINK; the first retry is immediate.
+  if (unknown) use_del_ = true;
+  fail({unknown ? redis::ReplyClass::transient : reply_class,
+        (scan ? "SCAN was answered with " : "UNLINK was answered with ") + redis::first_word(reply.text)},
+       now);
 }
 
 TimestampTz Target::deadline() const {
@@ -210,13 +256,13 @@ TimestampTz Target::deadline() const {
   if (connection_->state() == State::closed) return retry_at_;
   if (connection_->state() != State::ready) return opened_at_ + options_.connect_timeout * kMillisecond;
   if (!commands_.empty()) return last_progress_ + options_.command_timeout * kMillisecond;
-  if (keys_.collecting() > 0) return owed_since_ + settings::batch_window * kMillisecond;
+  if (collected() > 0) return owed_since_ + settings::batch_window * kMillisecond;
   return DT_NOEND;
 }
 
 void Target::publish_status() {
   if (status_ == nullptr) return;
-  pg_atomic_write_u64(&status_->pending, keys_.collecting() + keys_.in_flight());
+  pg_atomic_write_u64(&status_->pending, owed());
   status_->reads_journal = detached_;
   if (connection_ == nullptr) return;
   pg_atomic_fetch_add_u64(&status_->bytes, connection_->bytes_sent() - counted_bytes_);

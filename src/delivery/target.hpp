@@ -2,6 +2,7 @@
 // calls it when its socket is ready or its deadline has come. A target that hangs costs the others nothing.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -10,6 +11,7 @@
 #include "core/backoff.hpp"
 #include "core/pending_keys.hpp"
 #include "core/snapshot.hpp"
+#include "delivery/sweep.hpp"
 #include "delivery/target_catalog.hpp"
 #include "journal/board.hpp"
 #include "redis/connection.hpp"
@@ -28,12 +30,16 @@ class Target {
   // Its definition changed: a new connection, and everything unacknowledged is owed still.
   void redefine(const TargetDefinition& definition);
 
-  core::PendingKeys& keys() { return keys_; }
-  const core::PendingKeys& keys() const { return keys_; }
-  void owe(std::string_view key, std::uint64_t position, TimestampTz now);
+  void owe_key(std::string_view key, std::uint64_t position, TimestampTz now);
+  void owe_pattern(std::string_view glob, std::uint64_t position, TimestampTz now);
+  // Nothing more is owed up to this position.
+  void note_position(std::uint64_t position);
+  // Keys and patterns that are owed in memory; those of them that are not on their way.
+  std::size_t owed() const;
+  std::size_t collected() const { return keys_.collecting() + sweep_.patterns().collecting(); }
 
   // Everything up to here is acknowledged.
-  std::uint64_t acknowledged() const { return keys_.acknowledged(); }
+  std::uint64_t acknowledged() const { return std::min(keys_.acknowledged(), sweep_.patterns().acknowledged()); }
   // Whether messages wait for its acknowledgement: not when it is down, and not longer than signal_timeout.
   bool is_waited_for(TimestampTz now) const;
 
@@ -62,14 +68,21 @@ class Target {
   core::XidSnapshot delivered;
   core::XidSnapshot taken;
   std::uint64_t reliable_from = 0;
-  bool is_idle_and_up() const { return state_ == journal::TargetState::up && keys_.collecting() + keys_.in_flight() == 0; }
+  bool is_idle_and_up() const { return state_ == journal::TargetState::up && owed() == 0; }
 
   void publish_status();
 
  private:
   void set_state(journal::TargetState state, const std::string& problem);
   void connect(TimestampTz now);
+  struct Command {
+    enum class Kind { unlink, scan, swept } kind;
+    std::uint32_t keys;
+  };
   void send_more(TimestampTz now);
+  void send_keys();
+  bool take_reply(const redis::Reply& reply, TimestampTz now);
+  void refuse(const redis::Reply& reply, TimestampTz now);
   bool take_replies(TimestampTz now);
   void fail(const redis::Failure& failure, TimestampTz now);
 
@@ -77,6 +90,7 @@ class Target {
   TargetOptions options_;
   std::unique_ptr<redis::Connection> connection_;
   core::PendingKeys keys_;
+  Sweep sweep_;
   core::Backoff backoff_;
   journal::TargetStatus* status_;
   journal::TargetState state_ = journal::TargetState::connecting;
@@ -87,7 +101,7 @@ class Target {
   TimestampTz owed_since_ = 0;     // when the oldest unacknowledged key arrived
   std::uint32_t next_key_ = 0;     // of the set in flight: the next to send
   std::uint32_t acknowledged_keys_ = 0;
-  std::deque<std::uint32_t> commands_;  // keys of each unanswered command
+  std::deque<Command> commands_;   // not answered yet
   std::uint64_t counted_bytes_ = 0;
   bool detached_ = false;
   bool use_del_ = false;           // a server before 4.0

@@ -21,7 +21,7 @@ void detach() {
 void init_counters(Board& board) {
   Counters& c = board.counters;
   for (pg_atomic_uint64* counter :
-       {&c.batches, &c.keys, &c.messages, &c.notified, &c.journal_scans, &c.truncations, &c.errors}) {
+       {&c.batches, &c.keys, &c.patterns, &c.messages, &c.notified, &c.journal_scans, &c.truncations, &c.errors}) {
     pg_atomic_init_u64(counter, 0);
   }
   for (TargetStatus& t : board.target) {

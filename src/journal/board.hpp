@@ -16,6 +16,7 @@ inline constexpr int kMaxProbes = 8;
 struct Counters {
   pg_atomic_uint64 batches;      // transactions taken from the ring or the journal
   pg_atomic_uint64 keys;         // keys they named
+  pg_atomic_uint64 patterns;     // patterns they named
   pg_atomic_uint64 messages;     // messages they named
   pg_atomic_uint64 notified;     // NOTIFYs sent
   pg_atomic_uint64 journal_scans;
