@@ -96,7 +96,7 @@ bool start_sender(const Order& order) {
   definition.bgw_start_time = BgWorkerStart_RecoveryFinished;
   definition.bgw_restart_time = BGW_NEVER_RESTART;
   strlcpy(definition.bgw_library_name, "cache_invalidate", BGW_MAXLEN);
-  strlcpy(definition.bgw_function_name, "cache_invalidate_test_main", BGW_MAXLEN);
+  strlcpy(definition.bgw_function_name, "cache_invalidate_test_worker_main", BGW_MAXLEN);
   strlcpy(definition.bgw_name, "cache_invalidate test", BGW_MAXLEN);
   strlcpy(definition.bgw_type, "cache_invalidate test", BGW_MAXLEN);
   definition.bgw_main_arg = ObjectIdGetDatum(MyDatabaseId);
@@ -250,7 +250,7 @@ CACHE_INVALIDATE_FUNCTION(test) {
 }
 
 // The transaction that is tested: one key for every server of the table's owner, one message.
-CACHE_INVALIDATE_WORKER_MAIN(test_main) {
+CACHE_INVALIDATE_WORKER_MAIN(test_worker_main) {
   BackgroundWorkerUnblockSignals();
   BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(argument), InvalidOid, 0);
   Order order;

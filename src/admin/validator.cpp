@@ -3,20 +3,11 @@
 #include <vector>
 
 #include "delivery/ddl_watch.hpp"
-#include "delivery/target_options.hpp"
+#include "delivery/target_catalog.hpp"
 #include "pg/guard.hpp"
 
 namespace cache_invalidate::admin {
 namespace {
-
-void copy_options(List* options, std::vector<delivery::OptionText>& out) {
-  ListCell* cell;
-  foreach (cell, options) {
-    auto* option = static_cast<DefElem*>(lfirst(cell));
-    const char* value = defGetString(option);
-    out.push_back({option->defname, value});
-  }
-}
 
 template <typename T>
 void require(const core::Result<T>& result) {
@@ -29,7 +20,7 @@ CACHE_INVALIDATE_FUNCTION(fdw_validator) {
   const Oid catalog = PG_GETARG_OID(1);
   List* list = untransformRelOptions(PG_GETARG_DATUM(0));
   std::vector<delivery::OptionText> options;
-  pg::guarded([&] { copy_options(list, options); });
+  pg::guarded([&] { delivery::copy_options(list, options); });
   if (catalog == ForeignServerRelationId) {
     require(delivery::parse_server_options(options));
   } else if (catalog == UserMappingRelationId) {

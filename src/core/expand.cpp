@@ -4,18 +4,6 @@
 
 namespace cache_invalidate::core {
 
-bool expand(const BoundTemplate& source, const Value* values, std::string& out) {
-  out.clear();
-  for (const BoundPart& part : source) {
-    out += part.literal;
-    if (part.column < 0) continue;
-    const Value& value = values[part.column];
-    if (value.is_null) return false;
-    out += value.text();
-  }
-  return true;
-}
-
 void append_glob_literal(std::string& out, std::string_view text) {
   for (const char c : text) {
     if (c == '*' || c == '?' || c == '[' || c == ']' || c == '\\') out.push_back('\\');
@@ -23,27 +11,43 @@ void append_glob_literal(std::string& out, std::string_view text) {
   }
 }
 
-bool expand_glob(const BoundTemplate& source, const Value* values, std::string& out) {
+namespace {
+
+template <typename Append>
+bool expand_with(const BoundTemplate& source, const Value* values, std::string& out, Append append) {
   out.clear();
   for (const BoundPart& part : source) {
     out += part.literal;
     if (part.column < 0) continue;
     const Value& value = values[part.column];
     if (value.is_null) return false;
-    append_glob_literal(out, value.text());
+    append(out, value.text());
   }
   return true;
 }
 
+}  // namespace
+
+bool expand(const BoundTemplate& source, const Value* values, std::string& out) {
+  return expand_with(source, values, out, [](std::string& to, std::string_view text) { to += text; });
+}
+
+bool expand_glob(const BoundTemplate& source, const Value* values, std::string& out) {
+  return expand_with(source, values, out, append_glob_literal);
+}
+
 std::string widen(const Template& source, bool is_glob) {
   std::string out;
+  bool starred = false;  // by us: a star at the end of `out` may be an escaped one
   for (const TemplatePart& part : source.parts()) {
     if (is_glob) {
       out += part.literal;
     } else {
       append_glob_literal(out, part.literal);
     }
-    if (part.has_column && (out.empty() || out.back() != '*')) out.push_back('*');
+    starred = starred && part.literal.empty();
+    if (part.has_column && !starred) out.push_back('*');
+    starred = starred || part.has_column;
   }
   return out;
 }

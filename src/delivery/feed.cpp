@@ -6,6 +6,7 @@
 #include "delivery/transactions.hpp"
 #include "journal/handover.hpp"
 #include "pg/clock.hpp"
+#include "pg/xid.hpp"
 #include "pg/settings.hpp"
 
 namespace cache_invalidate::delivery {
@@ -57,14 +58,11 @@ void Feed::read_prepared() {
       "SELECT p.transaction FROM pg_catalog.pg_prepared_xacts p "
       "WHERE p.database OPERATOR(pg_catalog.=) pg_catalog.current_database()",
       true, 0);
-  const std::uint64_t next = U64FromFullTransactionId(ReadNextFullTransactionId());
+  const FullTransactionId next = ReadNextFullTransactionId();
   for (uint64 i = 0; code == SPI_OK_SELECT && i < SPI_processed; ++i) {
     bool is_null;
     const Datum value = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &is_null);
-    const TransactionId xid = DatumGetTransactionId(value);
-    std::uint64_t wide = (next & ~0xFFFFFFFFULL) | xid;
-    if (wide >= next) wide -= 1ULL << 32;
-    prepared_.push_back(wide);
+    prepared_.push_back(pg::widen_xid(DatumGetTransactionId(value), next));
   }
   PopActiveSnapshot();
   SPI_finish();

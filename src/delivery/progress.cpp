@@ -4,6 +4,7 @@
 
 #include "delivery/transactions.hpp"
 #include "journal/segment.hpp"
+#include "pg/xid.hpp"
 
 namespace cache_invalidate::delivery {
 namespace {
@@ -17,7 +18,7 @@ constexpr std::size_t kMostCheckpoints = 64;
 // over yet. Prepared transactions hold it too, but hand over nothing.
 void find_holders(const pg::Extension& extension, const core::XidSnapshot& snapshot,
                   std::vector<VirtualTransactionId>& holders) {
-  const std::uint64_t next = U64FromFullTransactionId(ReadNextFullTransactionId());
+  const FullTransactionId next = ReadNextFullTransactionId();
   for (const Oid table : {extension.journal[0], extension.journal[1]}) {
     LOCKTAG tag;
     SET_LOCKTAG_RELATION(tag, MyDatabaseId, table);
@@ -27,11 +28,8 @@ void find_holders(const pg::Extension& extension, const core::XidSnapshot& snaps
       if (!pg::is_valid_backend(vxids[i])) continue;
       const PGPROC* proc = pg::proc_of(vxids[i]);
       const TransactionId xid = proc == nullptr ? InvalidTransactionId : proc->xid;
-      if (TransactionIdIsValid(xid)) {
-        std::uint64_t wide = (next & ~0xFFFFFFFFULL) | xid;
-        if (wide > next + 0x7FFFFFFFULL) wide -= 1ULL << 32;
-        if (!snapshot.contains(wide)) continue;  // still running then: not visible
-      }
+      // Still running in the snapshot: not visible.
+      if (TransactionIdIsValid(xid) && !snapshot.contains(pg::widen_xid(xid, next))) continue;
       holders.push_back(vxids[i]);
     }
   }

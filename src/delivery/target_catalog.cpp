@@ -3,15 +3,6 @@
 namespace cache_invalidate::delivery {
 namespace {
 
-void copy_options(List* options, std::vector<OptionText>& out) {
-  ListCell* cell;
-  foreach (cell, options) {
-    auto* option = static_cast<DefElem*>(lfirst(cell));
-    const char* value = defGetString(option);
-    out.push_back({option->defname, value});
-  }
-}
-
 // False: there is no such mapping.
 bool read_mapping(Oid user, Oid server, std::vector<OptionText>& out) {
   HeapTuple tuple = SearchSysCache2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(user), ObjectIdGetDatum(server));
@@ -24,6 +15,15 @@ bool read_mapping(Oid user, Oid server, std::vector<OptionText>& out) {
 }
 
 }  // namespace
+
+void copy_options(List* options, std::vector<OptionText>& out) {
+  ListCell* cell;
+  foreach (cell, options) {
+    auto* option = static_cast<DefElem*>(lfirst(cell));
+    const char* value = defGetString(option);
+    out.push_back({option->defname, value});
+  }
+}
 
 void read_targets(const pg::Extension& extension, std::vector<TargetDefinition>& targets) {
   targets.clear();

@@ -21,6 +21,9 @@ struct TargetDefinition {
   }
 };
 
+// Copies a list of options of the catalogs. May raise an error: what it fills must be owned by the caller.
+void copy_options(List* options, std::vector<OptionText>& out);
+
 // Fills `targets`. The mapping is that of the extension's owner, else of the server's owner, else of PUBLIC.
 // In a transaction; may raise an error: what it fills must be owned by the caller.
 void read_targets(const pg::Extension& extension, std::vector<TargetDefinition>& targets);

@@ -3,18 +3,12 @@
 #include <algorithm>
 
 #include "journal/segment.hpp"
+#include "pg/xid.hpp"
 
 namespace cache_invalidate::journal {
 namespace {
 
 constexpr BlockNumber kSlicePages = 128;
-
-// Widens a 32-bit id of a running or recent transaction.
-std::uint64_t widen(TransactionId xid, FullTransactionId next) {
-  std::uint64_t epoch = EpochFromFullTransactionId(next);
-  if (xid > XidFromFullTransactionId(next)) --epoch;
-  return epoch << 32 | xid;
-}
 
 }  // namespace
 
@@ -22,9 +16,9 @@ core::XidSnapshot take_snapshot() {
   Snapshot snapshot = GetLatestSnapshot();
   const FullTransactionId next = ReadNextFullTransactionId();
   core::XidSnapshot result;
-  result.xmin = widen(snapshot->xmin, next);
-  result.xmax = widen(snapshot->xmax, next);
-  for (uint32 i = 0; i < snapshot->xcnt; ++i) result.in_progress.push_back(widen(snapshot->xip[i], next));
+  result.xmin = pg::widen_xid(snapshot->xmin, next);
+  result.xmax = pg::widen_xid(snapshot->xmax, next);
+  for (uint32 i = 0; i < snapshot->xcnt; ++i) result.in_progress.push_back(pg::widen_xid(snapshot->xip[i], next));
   std::sort(result.in_progress.begin(), result.in_progress.end());
   return result;
 }
