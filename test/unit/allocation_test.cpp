@@ -1,5 +1,5 @@
-// Memory that runs out, at every place where it can: nothing leaks, what was there stays, and the object goes on
-// to work. operator new is replaced for the whole test program and fails only where a test here says so.
+// Memory that runs out, at every place where it can: nothing leaks, what was there stays, and the object goes
+// on to work. operator new is replaced for the whole test program and fails only where a test here says so.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -35,22 +35,38 @@ TEST_NOINLINE void* operator new(std::size_t size) {
   if (void* memory = operator new(size, std::nothrow)) return memory;
   throw std::bad_alloc();
 }
-TEST_NOINLINE void operator delete(void* memory) noexcept { std::free(memory); }
-TEST_NOINLINE void operator delete(void* memory, std::size_t /*size*/) noexcept { std::free(memory); }
-TEST_NOINLINE void operator delete(void* memory, const std::nothrow_t& /*tag*/) noexcept { std::free(memory); }
-void* operator new[](std::size_t size) { return operator new(size); }
-void* operator new[](std::size_t size, const std::nothrow_t& tag) noexcept { return operator new(size, tag); }
-void operator delete[](void* memory) noexcept { operator delete(memory); }
-void operator delete[](void* memory, std::size_t /*size*/) noexcept { operator delete(memory); }
-void operator delete[](void* memory, const std::nothrow_t& /*tag*/) noexcept { operator delete(memory); }
+TEST_NOINLINE void operator delete(void* memory) noexcept {
+  std::free(memory);
+}
+TEST_NOINLINE void operator delete(void* memory, std::size_t /*size*/) noexcept {
+  std::free(memory);
+}
+TEST_NOINLINE void operator delete(void* memory, const std::nothrow_t& /*tag*/) noexcept {
+  std::free(memory);
+}
+void* operator new[](std::size_t size) {
+  return operator new(size);
+}
+void* operator new[](std::size_t size, const std::nothrow_t& tag) noexcept {
+  return operator new(size, tag);
+}
+void operator delete[](void* memory) noexcept {
+  operator delete(memory);
+}
+void operator delete[](void* memory, std::size_t /*size*/) noexcept {
+  operator delete(memory);
+}
+void operator delete[](void* memory, const std::nothrow_t& /*tag*/) noexcept {
+  operator delete(memory);
+}
 
 namespace cache_invalidate::core {
 namespace {
 
 using Lines = std::vector<std::string>;
 
-// Calls `operation` with the first, then the second... allocation failing until it gets through. False: it failed
-// with something other than std::bad_alloc, or never succeeded.
+// Calls `operation` with the first, then the second... allocation failing until it gets through. False: it
+// failed with something other than std::bad_alloc, or never succeeded.
 bool retried(const std::function<void()>& operation, const std::function<void()>& after_failure) {
   for (long failing = 0; failing < 1000; ++failing) {
     allocations_left = failing;
@@ -85,13 +101,27 @@ struct ChangeStep {
 
 void apply(ChangeSet& changes, const ChangeStep& step) {
   switch (step.kind) {
-    case 0: changes.add_key(0, step.text, step.level); break;
-    case 1: changes.add_change(0, step.text, step.operation, step.fields, step.level); break;
-    case 2: changes.add_error({"t", "INSERT", step.text, "c"}, step.level); break;
-    case 3: changes.add_probe(step.text, step.level); break;
-    case 4: changes.release(step.level); break;
-    case 5: changes.rollback(step.level); break;
-    default: changes.forget(changes.innermost_start()); break;
+    case 0:
+      changes.add_key(0, step.text, step.level);
+      break;
+    case 1:
+      changes.add_change(0, step.text, step.operation, step.fields, step.level);
+      break;
+    case 2:
+      changes.add_error({"t", "INSERT", step.text, "c"}, step.level);
+      break;
+    case 3:
+      changes.add_probe(step.text, step.level);
+      break;
+    case 4:
+      changes.release(step.level);
+      break;
+    case 5:
+      changes.rollback(step.level);
+      break;
+    default:
+      changes.forget(changes.innermost_start());
+      break;
   }
 }
 
@@ -104,13 +134,14 @@ std::vector<ChangeStep> change_steps() {
   };
   int level = 1;
   bool touched = true;
-  for (int i = 0; i < 1500; ++i) {
+  for (int i = 0; i < 1000; ++i) {
     int kind = pick(12);
     if (kind >= 7) kind = 1;
     if (kind >= 4 && level == 1) kind = 0;
     if (kind == 6 && (!touched || pick(4) != 0)) kind = 0;
     const auto size = static_cast<std::size_t>(pick(20) == 0 ? 5000 : pick(40));
-    steps.push_back({kind, level, "i" + std::to_string(pick(200)), std::string(size, 'f'), static_cast<Operation>(pick(3))});
+    steps.push_back({kind, level, "i" + std::to_string(pick(200)), std::string(size, 'f'),
+                     static_cast<Operation>(pick(3))});
     touched = kind <= 3;
     if (kind == 4 || kind == 5) --level;
     if (kind <= 3 && pick(4) == 0 && level < 6) ++level, touched = false;
@@ -147,7 +178,8 @@ TEST(OutOfMemory, LetsAChangeSetBeRolledBackAndClearedAtAnyPoint) {
     bool failed = false;
     try {
       for (int i = 0; i < 200; ++i) {
-        changes.add_change(0, std::to_string(i % 100), Operation::update, std::string(static_cast<std::size_t>(i), 'x'), 2);
+        changes.add_change(0, std::to_string(i % 100), Operation::update,
+                           std::string(static_cast<std::size_t>(i), 'x'), 2);
         changes.add_key(0, "key:" + std::to_string(i), 3);
         changes.release(3);
       }
@@ -164,6 +196,34 @@ TEST(OutOfMemory, LetsAChangeSetBeRolledBackAndClearedAtAnyPoint) {
     allocations_left = -1;
     EXPECT_TRUE(changes.empty());
     if (!failed) break;
+  }
+}
+
+// The failure may come between the copy of a record's state and the change of it.
+TEST(OutOfMemory, KeepsStatesThatWereSavedInVain) {
+  const std::string first(1000, 'a');
+  const std::string second(1000, 'b');
+  const std::string large(60000, 'c');
+  bool failed = true;
+  for (long failing = 0; failed; ++failing) {
+    ChangeSet changes;
+    changes.add_change(0, "1", Operation::insert, first, 1);
+    changes.add_change(0, "2", Operation::insert, second, 1);
+    changes.add_key(0, "k", 2);
+    failed = false;
+    allocations_left = failing;
+    try {
+      changes.add_change(0, "1", Operation::insert, large, 2);
+    } catch (const std::bad_alloc&) {
+      failed = true;
+    }
+    allocations_left = -1;
+    for (int i = 0; i < 4; ++i) changes.add_change(0, "3", Operation::insert, std::string(50000 + i, 'd'), 2);
+    const Lines lines = change_text(changes);
+    EXPECT_EQ(lines[0], "message s0 INSERT 1 " + (failed ? first : large));
+    EXPECT_EQ(lines[1], "message s0 INSERT 2 " + second);
+    changes.rollback(2);
+    EXPECT_EQ(change_text(changes), (Lines{"message s0 INSERT 1 " + first, "message s0 INSERT 2 " + second}));
   }
 }
 

@@ -1,4 +1,5 @@
-// The batch format: what is written is read again, in chunks of bounded size, and damage is only ever reported.
+// The batch format: what is written is read again, in chunks of bounded size, and damage is only ever
+// reported.
 #include "core/batch.hpp"
 
 #include <gtest/gtest.h>
@@ -36,10 +37,13 @@ TEST(Batch, ReadsBackEveryKindOfItem) {
   writer.key(0, std::string("\0\xff", 2));
   writer.key(1, "");
   writer.key(2, "left out: it goes nowhere");
+  writer.pattern(0, "k:*");
+  writer.pattern(2, "left out as well");
   writer.message(2, Operation::insert, "1", "\"a\":1");
   writer.message(0, Operation::update, "", "");
   writer.message(1, Operation::remove, "2", "");
   writer.message(2, Operation::test, "3", "");
+  writer.message(0, Operation::truncate, "", "");
   writer.error(encode_error({"t", "INSERT", "message", ""}));
   writer.probe("probe");
   const std::vector<std::string_view> chunks = chunks_of(writer);
@@ -60,6 +64,8 @@ TEST(Batch, ReadsBackEveryKindOfItem) {
   expect_key({1, 0xFFFFFFFF}, "k1");
   expect_key({7}, std::string("\0\xff", 2));
   expect_key({1, 0xFFFFFFFF}, "");
+  ASSERT_TRUE(reader.next(item));
+  EXPECT_EQ(item_text(item), "pattern 7 k:*");
   const auto expect_message = [&](std::size_t of, Operation operation, const char* id, const char* fields) {
     ASSERT_TRUE(reader.next(item));
     ASSERT_EQ(item.kind, BatchReader::Kind::message);
@@ -72,6 +78,7 @@ TEST(Batch, ReadsBackEveryKindOfItem) {
   expect_message(0, Operation::update, "", "");
   expect_message(1, Operation::remove, "2", "");
   expect_message(2, Operation::test, "3", "");
+  expect_message(0, Operation::truncate, "", "");
   ASSERT_TRUE(reader.next(item));
   EXPECT_EQ(item_text(item), "error t INSERT message ");
   ASSERT_TRUE(reader.next(item));
@@ -164,7 +171,8 @@ TEST(Batch, TakesAnItemThatIsLongerThanAChunk) {
   writer.key(0, giant);
   writer.message(0, Operation::update, "1", giant);
   writer.key(1, "behind");
-  EXPECT_EQ(batch_text(writer), (Lines{"key 1 before", "key 1 " + giant, "message s0 UPDATE 1 " + giant, "key 2 behind"}));
+  EXPECT_EQ(batch_text(writer),
+            (Lines{"key 1 before", "key 1 " + giant, "message s0 UPDATE 1 " + giant, "key 2 behind"}));
   EXPECT_EQ(writer.chunk_ends().size(), 4u);
 }
 
@@ -185,8 +193,9 @@ TEST(Batch, FramesChunksBehindTheirLengths) {
 }
 
 TEST(Batch, RefusesOtherVersions) {
-  for (const std::string& bytes : {std::string(), std::string("\x01"), std::string(20, '\0'), std::string(20, '\x02'),
-                                   std::string(20, '\xff'), std::string("\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 12)}) {
+  for (const std::string& bytes :
+       {std::string(), std::string("\x01"), std::string(20, '\0'), std::string(20, '\x02'),
+        std::string(20, '\xff'), std::string("\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 12)}) {
     const Result<BatchReader> opened = BatchReader::open(bytes);
     ASSERT_FALSE(opened.ok());
     EXPECT_STREQ(opened.error().sqlstate, "XX001");
@@ -197,10 +206,12 @@ TEST(Batch, RefusesOtherVersions) {
 std::string valid_chunk() {
   Vocabulary vocabulary;
   for (std::uint32_t i = 0; i < 20; ++i) vocabulary.scopes.push_back({i, 100000 + i});
-  vocabulary.shapes = {shape(Format::resource, true, "chan", "name"), shape(Format::record, false, "", "other")};
+  vocabulary.shapes = {shape(Format::resource, true, "chan", "name"),
+                       shape(Format::record, false, "", "other")};
   BatchWriter writer;
   writer.begin({1234567, 1700000000000000}, vocabulary);
   for (std::uint32_t i = 0; i < 20; ++i) writer.key(i, "key:" + std::to_string(i));
+  writer.pattern(3, "pattern:*");
   writer.message(0, Operation::insert, "1", "\"a\":1");
   writer.message(1, Operation::remove, "2", "");
   writer.error(encode_error({"tasks", "UPDATE", "message", "context"}));
@@ -228,7 +239,7 @@ void read_all(const std::string& bytes) {
 TEST(Batch, SurvivesEveryTruncation) {
   const std::string chunk = valid_chunk();
   const Lines whole = chunk_text(chunk);
-  ASSERT_EQ(whole.size(), 24u);
+  ASSERT_EQ(whole.size(), 25u);
   for (std::size_t size = 0; size < chunk.size(); ++size) {
     const std::string cut = chunk.substr(0, size);
     read_all(cut);
@@ -262,8 +273,10 @@ TEST(Batch, SurvivesEveryChangedByteAndRandomDamage) {
 
 TEST(Batch, RefusesReferencesToWhatWasNotDefined) {
   std::string start = valid_chunk().substr(0, 12);  // version, three bytes of id, time
-  const std::string items[] = {std::string("\x30\x01k", 3), std::string("\x3f\x05\x01k", 4), std::string("\x40\x00\x00\x00", 4),
-                               std::string("\x00", 1), std::string("\x70", 1), std::string("\x10\xff\xff\x7f", 4)};
+  const std::string items[] = {std::string("\x30\x01k", 3),        std::string("\x3f\x05\x01k", 4),
+                               std::string("\x40\x00\x00\x00", 4), std::string("\x00", 1),
+                               std::string("\x70\x01k", 3),        std::string("\x80", 1),
+                               std::string("\x10\xff\xff\x7f", 4)};
   for (const std::string& item : items) {
     EXPECT_EQ(chunk_text(start + item), Lines{"damaged"});
   }

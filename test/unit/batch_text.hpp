@@ -1,5 +1,6 @@
 // Batches as lines of text, so that a test can say what it expects of one:
-//   "key 7,9 task:1"   "message task UPDATE 1 \"a\":1"   "error tasks DELETE what where"   "probe bytes"
+//   "key 7,9 task:1"   "pattern 7,9 task:*"   "message task UPDATE 1 \"a\":1"   "error tasks DELETE what
+//   where"   "probe bytes"
 #pragma once
 
 #include <gtest/gtest.h>
@@ -13,15 +14,18 @@
 
 namespace cache_invalidate::core {
 
+inline std::string scope_text(const Scope& scope) {
+  std::string text;
+  for (const std::uint32_t server : scope) text += (text.empty() ? "" : ",") + std::to_string(server);
+  return text;
+}
+
 inline std::string item_text(const BatchReader::Item& item) {
   switch (item.kind) {
-    case BatchReader::Kind::key: {
-      std::string text = "key ";
-      for (const std::uint32_t server : *item.scope) {
-        text += (text.size() > 4 ? "," : "") + std::to_string(server);
-      }
-      return text.append(" ").append(item.bytes);
-    }
+    case BatchReader::Kind::key:
+      return "key " + scope_text(*item.scope) + " " + std::string(item.bytes);
+    case BatchReader::Kind::pattern:
+      return "pattern " + scope_text(*item.scope) + " " + std::string(item.bytes);
     case BatchReader::Kind::message:
       return "message " + item.shape->name + " " + std::string(operation_name(item.operation)) + " " +
              std::string(item.id) + " " + std::string(item.fields);

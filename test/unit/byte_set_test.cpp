@@ -25,9 +25,16 @@ TEST(ByteSet, IsEmptyAtFirst) {
 TEST(ByteSet, NumbersWhatIsNewAndFindsWhatIsKnown) {
   ByteSet set;
   const std::string with_zero("a\0b", 3);
-  const std::vector<std::pair<std::uint32_t, std::string>> items = {
-      {0, ""},         {0, "a"},       {1, "a"},      {0, std::string("a\0", 2)}, {0, with_zero},
-      {0xFFFFFFFF, ""}, {0, "12345678"}, {0, "123456789"}, {0, std::string(1 << 20, 'x')}, {0, "\xff\x80\x01"}};
+  const std::vector<std::pair<std::uint32_t, std::string>> items = {{0, ""},
+                                                                    {0, "a"},
+                                                                    {1, "a"},
+                                                                    {0, std::string("a\0", 2)},
+                                                                    {0, with_zero},
+                                                                    {0xFFFFFFFF, ""},
+                                                                    {0, "12345678"},
+                                                                    {0, "123456789"},
+                                                                    {0, std::string(1 << 20, 'x')},
+                                                                    {0, "\xff\x80\x01"}};
   for (int round = 0; round < 2; ++round) {
     for (std::uint32_t i = 0; i < items.size(); ++i) {
       const ByteSet::Added added = set.add(items[i].first, items[i].second);

@@ -17,11 +17,17 @@ using Lines = std::vector<std::string>;
 
 class Model {
  public:
-  void add_key(std::uint32_t scope, const std::string& key) { find("key " + std::to_string(scope + 1) + " " + key); }
+  void add_key(std::uint32_t scope, const std::string& key) {
+    find("key " + std::to_string(scope + 1) + " " + key);
+  }
+  void add_pattern(std::uint32_t scope, const std::string& glob) {
+    find("pattern " + std::to_string(scope + 1) + " " + glob);
+  }
   void add_probe(const std::string& probe) { find("probe " + probe); }
   void add_error(const std::string& message) { find("error t INSERT " + message + " c"); }
 
-  void add_change(std::uint32_t shape, const std::string& id, Operation operation, const std::string& fields) {
+  void add_change(std::uint32_t shape, const std::string& id, Operation operation,
+                  const std::string& fields) {
     bool is_new = false;
     Item& item = find("message s" + std::to_string(shape) + " ? " + id, &is_new);
     if (is_new) item.existed_before = operation != Operation::insert;
@@ -111,7 +117,9 @@ class Driver {
 
   void step() {
     switch (pick(20)) {
-      case 0: case 1: case 2: {
+      case 0:
+      case 1:
+      case 2: {
         const std::string key = identity();
         const std::uint32_t scope = pick(2);
         changes_.add_key(scope, key, model_.level());
@@ -121,13 +129,17 @@ class Driver {
       case 3:
         add_rarity();
         break;
-      case 4: case 5: case 6:
+      case 4:
+      case 5:
+      case 6:
         if (model_.level() < depth_) model_.savepoint();
         break;
-      case 7: case 8:
+      case 7:
+      case 8:
         if (model_.level() > 1) release();
         break;
-      case 9: case 10:
+      case 9:
+      case 10:
         if (model_.level() > 1) rollback(pick(2) == 0);
         break;
       case 11:
@@ -165,13 +177,17 @@ class Driver {
     const std::string id = identity();
     const std::uint32_t shape = pick(2);
     std::string fields;
-    if (pick(4) != 0) fields.assign(1 + pick(static_cast<std::uint32_t>(longest_fields_)), static_cast<char>('a' + pick(26)));
+    if (pick(4) != 0)
+      fields.assign(1 + pick(static_cast<std::uint32_t>(longest_fields_)), static_cast<char>('a' + pick(26)));
     changes_.add_change(shape, id, operation, fields, model_.level());
     model_.add_change(shape, id, operation, fields);
   }
   void add_rarity() {
     const std::string text = identity();
-    if (pick(2) == 0) {
+    if (pick(3) == 0) {
+      changes_.add_pattern(1, text, model_.level());
+      model_.add_pattern(1, text);
+    } else if (pick(2) == 0) {
       changes_.add_probe(text, model_.level());
       model_.add_probe(text);
     } else {
@@ -191,7 +207,8 @@ class Driver {
   }
   void spill() {
     ASSERT_EQ(changes_.innermost_start(), model_.own_start());
-    for (std::string& line : change_text(changes_, changes_.innermost_start())) written_.push_back(std::move(line));
+    for (std::string& line : change_text(changes_, changes_.innermost_start()))
+      written_.push_back(std::move(line));
     changes_.forget(changes_.innermost_start());
     model_.spill();
   }
@@ -236,7 +253,7 @@ TEST_P(ChangeSetModel, AgreesAfterRandomOperations) {
 
 INSTANTIATE_TEST_SUITE_P(
     Sizes, ChangeSetModel,
-    testing::Values(Size{"ShortAndShallow", 1500, 40, 3, 2, 8, 1}, Size{"Deep", 300, 200, 8, 5, 12, 1},
+    testing::Values(Size{"ShortAndShallow", 800, 40, 3, 2, 8, 1}, Size{"Deep", 150, 200, 8, 5, 12, 1},
                     Size{"Long", 20, 5000, 8, 12, 20, 17}, Size{"BigFields", 12, 3000, 6, 8, 4000, 31}),
     [](const testing::TestParamInfo<Size>& size) { return std::string(size.param.name); });
 

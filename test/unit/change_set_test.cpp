@@ -39,10 +39,13 @@ TEST(ChangeSet, KeepsKindsApartThatHoldTheSameBytes) {
   ChangeSet changes;
   changes.add_key(0, "x", 1);
   changes.add_probe("x", 1);
+  changes.add_pattern(0, "x", 1);
+  changes.add_pattern(0, "x", 1);
   changes.add_change(0, "x", kUpdate, "", 1);
   changes.add_error({"t", "INSERT", "m", "c"}, 1);
   changes.add_error({"t", "INSERT", "m", "c"}, 1);
-  EXPECT_EQ(change_text(changes), (Lines{"key 1 x", "probe x", "message s0 UPDATE x ", "error t INSERT m c"}));
+  EXPECT_EQ(change_text(changes),
+            (Lines{"key 1 x", "probe x", "pattern 1 x", "message s0 UPDATE x ", "error t INSERT m c"}));
 }
 
 TEST(ChangeSet, HasTheNetEffectOfTheChangesOfARecord) {
@@ -66,6 +69,9 @@ TEST(ChangeSet, HasTheNetEffectOfTheChangesOfARecord) {
       {{kRemove, kInsert}, "UPDATE"},
       {{kRemove, kInsert, kUpdate}, "UPDATE"},
       {{kRemove, kInsert, kRemove}, "DELETE"},
+      {{Operation::truncate}, "TRUNCATE"},
+      {{Operation::truncate, kUpdate}, "UPDATE"},
+      {{kUpdate, Operation::truncate}, "TRUNCATE"},
       {{Operation::test}, "TEST"},
       {{Operation::test, Operation::test}, "TEST"},
   };
@@ -78,7 +84,8 @@ TEST(ChangeSet, HasTheNetEffectOfTheChangesOfARecord) {
     }
     SCOPED_TRACE(trace);
     const std::string fields = " 1 \"n\":" + std::to_string(c.operations.size() - 1);
-    EXPECT_EQ(change_text(changes), *c.net == '\0' ? Lines{} : Lines{std::string("message s0 ") + c.net + fields});
+    EXPECT_EQ(change_text(changes),
+              *c.net == '\0' ? Lines{} : Lines{std::string("message s0 ") + c.net + fields});
   }
 }
 
@@ -86,7 +93,8 @@ TEST(ChangeSet, KeepsTheFieldsOfTheNewestChangeWhateverTheirLength) {
   ChangeSet changes;
   changes.add_change(0, "1", kInsert, "\"a\":1", 1);
   changes.add_change(0, "2", kInsert, "\"a\":2", 1);
-  for (const char* fields : {"\"a\":1234567890", "\"a\":1", "", "\"a\":12345", "\"a\":12345678901234567890"}) {
+  for (const char* fields :
+       {"\"a\":1234567890", "\"a\":1", "", "\"a\":12345", "\"a\":12345678901234567890"}) {
     changes.add_change(0, "1", kUpdate, fields, 1);
     EXPECT_EQ(change_text(changes),
               (Lines{std::string("message s0 INSERT 1 ") + fields, "message s0 INSERT 2 \"a\":2"}));
@@ -218,14 +226,16 @@ TEST(ChangeSet, NestsAThousandDeep) {
 
 struct Loop {
   const char* name;
-  int outer;       // the level around the savepoints
+  int outer;  // the level around the savepoints
   bool roll_back;
 };
 
 // A PL/pgSQL loop with an EXCEPTION block around each change of the same counter row.
 TEST(ChangeSet, StaysSmallInALoopOfSavepoints) {
-  const Loop loops[] = {{"release, level 1", 1, false}, {"release, level 2", 2, false},
-                        {"roll back, level 1", 1, true}, {"roll back, level 3", 3, true}};
+  const Loop loops[] = {{"release, level 1", 1, false},
+                        {"release, level 2", 2, false},
+                        {"roll back, level 1", 1, true},
+                        {"roll back, level 3", 3, true}};
   for (const Loop& loop : loops) {
     SCOPED_TRACE(loop.name);
     ChangeSet changes;
@@ -274,9 +284,25 @@ TEST(ChangeSet, StaysSmallWhenALevelSpillsAndHasChangedAnOuterRecord) {
   EXPECT_EQ(change_text(changes), Lines{"message s0 INSERT outer \"a\":1"});
 }
 
+// Squeezing out under an open savepoint moves the place to which its rollback cuts back.
+TEST(ChangeSet, CutsBackToTheRightPlaceAfterSqueezingOut) {
+  ChangeSet changes;
+  std::string fields;
+  for (int i = 0; i < 350; ++i) changes.add_change(0, "1", kUpdate, fields += 'x', 1);
+  changes.add_change(0, "2", kInsert, "\"b\":2", 2);
+  for (int i = 0; i < 8; ++i) changes.add_change(0, "3", kInsert, std::string(5000 + 100 * i, 'y'), 3);
+  EXPECT_LT(changes.memory(), 80u * 1024);
+  changes.rollback(3);
+  EXPECT_LT(changes.memory(), 20u * 1024);
+  EXPECT_EQ(change_text(changes), (Lines{"message s0 UPDATE 1 " + fields, "message s0 INSERT 2 \"b\":2"}));
+  changes.rollback(2);
+  EXPECT_EQ(change_text(changes), Lines{"message s0 UPDATE 1 " + fields});
+}
+
 TEST(ChangeSet, IsAsNewAfterClear) {
   ChangeSet changes;
-  for (int i = 0; i < 20000; ++i) changes.add_change(0, std::to_string(i), kInsert, "\"some\":\"fields\"", 1 + i % 5);
+  for (int i = 0; i < 20000; ++i)
+    changes.add_change(0, std::to_string(i), kInsert, "\"some\":\"fields\"", 1 + i % 5);
   changes.clear();
   EXPECT_TRUE(changes.empty());
   EXPECT_LT(changes.memory(), 256u * 1024);

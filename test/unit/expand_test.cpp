@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
 #include <string>
 #include <vector>
 
@@ -55,10 +56,77 @@ TEST(Expand, DoesNotApplyWhenAPlaceholderIsNull) {
   EXPECT_TRUE(expand({part("", 0)}, values, out)) << "a NULL that is not used does not matter";
 }
 
+// What Redis matches, of the parts that matter here.
+bool matches(std::string_view glob, std::string_view key) {
+  if (glob.empty()) return key.empty();
+  if (glob[0] == '*') return matches(glob.substr(1), key) || (!key.empty() && matches(glob, key.substr(1)));
+  if (key.empty()) return false;
+  if (glob[0] == '?') return matches(glob.substr(1), key.substr(1));
+  if (glob[0] == '\\' && glob.size() > 1) glob.remove_prefix(1);
+  return glob[0] == key[0] && matches(glob.substr(1), key.substr(1));
+}
+
+TEST(ExpandGlob, LetsNoValueBecomeAWildcard) {
+  const std::string value = "a*b?c[d]e\\f";
+  const Value values[] = {of(value), Value()};
+  std::string out = "what stood there";
+  EXPECT_TRUE(expand_glob({part("k:", 0), part(":*", -1)}, values, out));
+  EXPECT_EQ(out, "k:a\\*b\\?c\\[d\\]e\\\\f:*");
+  EXPECT_TRUE(matches(out, "k:" + value + ":anything"));
+  EXPECT_FALSE(matches(out, "k:aXb?c[d]e\\f:anything"));
+  EXPECT_FALSE(expand_glob({part("k:", 1)}, values, out));
+  EXPECT_TRUE(expand_glob({part("", -1)}, nullptr, out));
+  EXPECT_EQ(out, "");
+}
+
+Template parsed(const std::string& text) {
+  Result<Template> result = Template::parse("key", text);
+  if (result.ok()) return result.take();
+  ADD_FAILURE() << result.error().message;
+  return Template();
+}
+
+TEST(Widen, PutsAStarForEachPlaceholder) {
+  const struct {
+    const char* source;
+    bool is_glob;
+    const char* widened;
+  } cases[] = {
+      {"task:{id}", false, "task:*"}, {"plain", false, "plain"},      {"{a}", false, "*"},
+      {"{a}{b}:{c}", false, "*:*"},   {"{a}:{b}x", false, "*:*x"},    {"a?{id}[x]", false, "a\\?*\\[x\\]"},
+      {"a*{id}", false, "a\\**"},     {"a*{x}{y}b", false, "a\\**b"}, {"a\\{id}", false, "a\\\\*"},
+      {"a?:{id}:*", true, "a?:*:*"},  {"a\\*{id}", true, "a\\**"},
+  };
+  for (const auto& c : cases) {
+    EXPECT_EQ(widen(parsed(c.source), c.is_glob), c.widened) << c.source;
+  }
+}
+
+TEST(Widen, MatchesWhateverTheTemplateCouldGive) {
+  std::mt19937 random(13);
+  const char alphabet[] = "ab*?[]\\:";
+  const auto pick = [&random, &alphabet] { return alphabet[random() % (sizeof alphabet - 1)]; };
+  for (int round = 0; round < 5000; ++round) {
+    std::string source;
+    std::string key;
+    for (auto parts = 1 + random() % 6; parts > 0; --parts) {
+      if (random() % 2 == 0) {
+        source += "{x}";
+        for (auto size = random() % 3; size > 0; --size) key += pick();
+      } else {
+        source += pick();
+        key += source.back();
+      }
+    }
+    const std::string glob = widen(parsed(source), false);
+    ASSERT_TRUE(matches(glob, key)) << glob << " of " << source << " and " << key;
+  }
+}
+
 TEST(RenderFields, WritesEachByItsKind) {
-  const std::vector<BoundField> fields = {{"\"n\":", 0, JsonKind::number}, {"\"t\":", 1, JsonKind::text},
-                                          {"\"b\":", 2, JsonKind::boolean}, {"\"j\":", 3, JsonKind::json},
-                                          {"\"null\":", 4, JsonKind::number}, {"\"again\":", 0, JsonKind::text}};
+  const std::vector<BoundField> fields = {
+      {"\"n\":", 0, JsonKind::number}, {"\"t\":", 1, JsonKind::text},      {"\"b\":", 2, JsonKind::boolean},
+      {"\"j\":", 3, JsonKind::json},   {"\"null\":", 4, JsonKind::number}, {"\"again\":", 0, JsonKind::text}};
   const Value values[] = {of("7"), of("a\"b"), of("f"), of("[1]"), Value()};
   std::string out = "what stood there";
   render_fields(fields, values, out);

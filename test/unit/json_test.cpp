@@ -29,7 +29,8 @@ TEST(Json, EscapesWhatJsonAndAHumanMayNotSee) {
 }
 
 TEST(Json, KeepsUtf8OfEachLength) {
-  for (const char* text : {"é", "߿", "ࠀ", "中", "\xED\x9F\xBF", "\xEE\x80\x80", "\xEF\xBF\xBF", "😀", "\xF4\x8F\xBF\xBF"}) {
+  for (const char* text :
+       {"é", "߿", "ࠀ", "中", "\xED\x9F\xBF", "\xEE\x80\x80", "\xEF\xBF\xBF", "😀", "\xF4\x8F\xBF\xBF"}) {
     EXPECT_EQ(as_string(text), '"' + std::string(text) + '"');
   }
 }
@@ -89,16 +90,17 @@ TEST(Json, NeverLetsRandomBytesOutOfTheirString) {
 }
 
 TEST(Json, KnowsNumbers) {
-  for (const char* number : {"0", "-0", "7", "-12", "1234567890123456789012345678901234567890", "0.5", "-0.0", "10.25",
-                             "1e5", "1E5", "1e+5", "1e-5", "1.5e300", "0e0", "9007199254740993"}) {
+  for (const char* number : {"0", "-0", "7", "-12", "1234567890123456789012345678901234567890", "0.5", "-0.0",
+                             "10.25", "1e5", "1E5", "1e+5", "1e-5", "1.5e300", "0e0", "9007199254740993"}) {
     EXPECT_TRUE(is_json_number(number)) << number;
     EXPECT_EQ(value(number, JsonKind::number), number);
   }
 }
 
 TEST(Json, QuotesWhatIsNoJsonNumber) {
-  for (const char* text : {"", "-", "+1", "00", "01", "-01", "007", ".5", "5.", "1.e5", "1e", "1e+", "0x10", "1 ", " 1", "1,5",
-                           "NaN", "Infinity", "-Infinity", "nan", "1.2.3", "--1", "1-", "1e5.5"}) {
+  for (const char* text :
+       {"",     "-",  "+1", "00",  "01",  "-01",      "007",       ".5",  "5.",    "1.e5", "1e", "1e+",
+        "0x10", "1 ", " 1", "1,5", "NaN", "Infinity", "-Infinity", "nan", "1.2.3", "--1",  "1-", "1e5.5"}) {
     EXPECT_FALSE(is_json_number(text)) << text;
     EXPECT_EQ(value(text, JsonKind::number), '"' + std::string(text) + '"');
   }

@@ -36,19 +36,23 @@ TEST(Payload, HasTheResourceShape) {
   EXPECT_EQ(render_payload(message(Format::resource, Operation::update, "a\"b:2", "\"a\":1"), false),
             "{\"resource\":\"tasks\",\"id\":\"a\\\"b:2\",\"action\":\"UPDATE\",\"a\":1,"
             "\"timestamp\":\"2026-01-02T03:04:05.678901+00:00\"}");
-  EXPECT_EQ(render_payload(message(Format::resource, Operation::test, "", ""), false),
-            "{\"resource\":\"tasks\",\"action\":\"TEST\",\"timestamp\":\"2026-01-02T03:04:05.678901+00:00\"}");
+  EXPECT_EQ(
+      render_payload(message(Format::resource, Operation::test, "", ""), false),
+      "{\"resource\":\"tasks\",\"action\":\"TEST\",\"timestamp\":\"2026-01-02T03:04:05.678901+00:00\"}");
 }
 
 TEST(Payload, EscapesForDatabasesThatAreNotUtf8) {
   Message m = message(Format::resource, Operation::update, "é", "\"a\":\"😀\"");
   m.shape.name = "Aufträge";
-  EXPECT_EQ(render_payload(m, true),
-            "{\"resource\":\"Auftr\\u00e4ge\",\"id\":\"\\u00e9\",\"action\":\"UPDATE\",\"a\":\"\\ud83d\\ude00\","
-            "\"timestamp\":\"2026-01-02T03:04:05.678901+00:00\"}");
+  EXPECT_EQ(
+      render_payload(m, true),
+      "{\"resource\":\"Auftr\\u00e4ge\",\"id\":\"\\u00e9\",\"action\":\"UPDATE\",\"a\":\"\\ud83d\\ude00\","
+      "\"timestamp\":\"2026-01-02T03:04:05.678901+00:00\"}");
 }
 
-std::string fields_of(std::size_t size) { return "\"f\":\"" + std::string(size - 6, 'x') + "\""; }
+std::string fields_of(std::size_t size) {
+  return "\"f\":\"" + std::string(size - 6, 'x') + "\"";
+}
 
 TEST(Payload, LosesItsFieldsAndThenItsIdToFit) {
   for (const Format format : {Format::record, Format::resource}) {
@@ -61,10 +65,12 @@ TEST(Payload, LosesItsFieldsAndThenItsIdToFit) {
 
     const std::string without_id = render_payload(message(format, Operation::update, "", ""), false);
     const std::string longest_id(kPayloadLimit - bare.size() + 1, 'i');
-    const std::string with_long_id = render_payload(message(format, Operation::update, longest_id, fields_of(20)), false);
+    const std::string with_long_id =
+        render_payload(message(format, Operation::update, longest_id, fields_of(20)), false);
     EXPECT_EQ(with_long_id.size(), 7999u);
     EXPECT_NE(with_long_id.find(longest_id), std::string::npos);
-    EXPECT_EQ(render_payload(message(format, Operation::update, longest_id + "i", fields_of(20)), false), without_id);
+    EXPECT_EQ(render_payload(message(format, Operation::update, longest_id + "i", fields_of(20)), false),
+              without_id);
   }
 }
 
@@ -73,7 +79,8 @@ TEST(Payload, CountsEscapesWhenItMustBeAscii) {
   for (int i = 0; i < 2000; ++i) id += "é";
   const Message m = message(Format::record, Operation::update, id, "");
   EXPECT_NE(render_payload(m, false).find("é"), std::string::npos);
-  EXPECT_EQ(render_payload(m, true), render_payload(message(Format::record, Operation::update, "", ""), true));
+  EXPECT_EQ(render_payload(m, true),
+            render_payload(message(Format::record, Operation::update, "", ""), true));
 }
 
 TEST(Payload, FitsWithTheLongestNameThereIs) {
@@ -138,7 +145,8 @@ TEST(Payload, WritesTheDateOfEachDayOfFourCenturies) {
 }
 
 TEST(Payload, SurvivesTimesOfDamagedRows) {
-  for (const std::int64_t time : {std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max()}) {
+  for (const std::int64_t time :
+       {std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max()}) {
     EXPECT_FALSE(iso_timestamp(time).empty());
     EXPECT_FALSE(epoch_timestamp(time).empty());
   }

@@ -43,7 +43,8 @@ std::string shown(const BoundTemplate& source, const Rule& rule) {
   std::string text;
   for (const BoundPart& part : source) {
     text += part.literal;
-    if (part.column >= 0) text += "<" + std::to_string(rule.columns[static_cast<std::size_t>(part.column)]) + ">";
+    if (part.column >= 0)
+      text += "<" + std::to_string(rule.columns[static_cast<std::size_t>(part.column)]) + ">";
   }
   return text;
 }
@@ -86,8 +87,11 @@ TEST(BindRule, PrefersWhatTheArgumentsSay) {
 }
 
 TEST(BindRule, ReadsEachColumnOnce) {
-  const Rule rule = bound({"key={project_id}:{id}:{project_id}", "key=x{id}y", "key=plain", "fields=title,project_id"});
-  EXPECT_EQ(rule.columns, (Numbers{4, 1, 2}));
+  const Rule rule = bound({"key={project_id}:{id}:{project_id}", "key=x{id}y", "key=plain",
+                           "fields=title,project_id", "pattern={extra}*{id}"});
+  EXPECT_EQ(rule.columns, (Numbers{4, 1, 6, 2}));
+  ASSERT_EQ(rule.patterns.size(), 1u);
+  EXPECT_EQ(shown(rule.patterns[0], rule), "<6>*<1>");
   ASSERT_EQ(rule.keys.size(), 3u);
   EXPECT_EQ(shown(rule.keys[0], rule), "<4>:<1>:<4>");
   EXPECT_EQ(shown(rule.keys[1], rule), "x<1>y");
@@ -135,15 +139,21 @@ TEST(BindRule, RefusesUnknownColumnsAndListsThoseThereAre) {
     const char* name;
     const char* column;
   } cases[] = {
-      {"key=a:{nope}", "key", "nope"},    {"id={ID}", "id", "ID"},           {"fields=title,x=gone", "fields", "gone"},
-      {"columns=title,no", "columns", "no"}, {"ignore=\"title\"", "ignore", "\"title\""}, {"key={ id}", "key", " id"},
+      {"key=a:{nope}", "key", "nope"},
+      {"pattern={nope}*", "pattern", "nope"},
+      {"id={ID}", "id", "ID"},
+      {"fields=title,x=gone", "fields", "gone"},
+      {"columns=title,no", "columns", "no"},
+      {"ignore=\"title\"", "ignore", "\"title\""},
+      {"key={ id}", "key", " id"},
   };
   for (const auto& c : cases) {
     SCOPED_TRACE(c.argument);
     const Result<Rule> rule = bind({c.argument});
     ASSERT_FALSE(rule.ok());
     EXPECT_STREQ(rule.error().sqlstate, "42703");
-    EXPECT_EQ(rule.error().message, std::string("column \"") + c.column + "\" of table \"tasks\" does not exist");
+    EXPECT_EQ(rule.error().message,
+              std::string("column \"") + c.column + "\" of table \"tasks\" does not exist");
     EXPECT_EQ(rule.error().detail, std::string("Argument \"") + c.name + "\" of the trigger names it.");
     EXPECT_EQ(rule.error().hint,
               "Columns of the table are \"id\", \"title\", \"project_id\", \"done\", \"extra\".");

@@ -29,12 +29,15 @@ TEST(ParseRule, HasDefaults) {
 }
 
 TEST(ParseRule, TakesEveryArgument) {
-  const RuleSpec spec = parsed({"key=task:{id}", "resource=task", "id={id}-{part}", "fields=title,projectId=project_id",
-                                "format=resource", "channel=tasks", "server=a, b", " columns = title , status ",
-                                "key=tasks=all:{project_id}"});
+  const RuleSpec spec =
+      parsed({"key=task:{id}", "resource=task", "id={id}-{part}", "fields=title,projectId=project_id",
+              "format=resource", "channel=tasks", "server=a, b", " columns = title , status ",
+              "pattern=p:{id}:*", "key=tasks=all:{project_id}", "pattern=*"});
   ASSERT_EQ(spec.keys.size(), 2u);
   EXPECT_EQ(spec.keys[0].parts()[0].column, "id");
   EXPECT_EQ(spec.keys[1].parts()[0].literal, "tasks=all:");
+  ASSERT_EQ(spec.patterns.size(), 2u);
+  EXPECT_EQ(spec.patterns[0].parts()[1].literal, ":*");
   EXPECT_TRUE(spec.has_resource);
   EXPECT_EQ(spec.resource, "task");
   EXPECT_TRUE(spec.has_id);
@@ -69,10 +72,13 @@ TEST(ParseRule, TakesNamesUpToTheirLimits) {
 }
 
 constexpr const char* kArguments =
-    "Arguments are \"key\", \"resource\", \"id\", \"fields\", \"format\", \"channel\", \"server\", \"columns\" and "
+    "Arguments are \"key\", \"pattern\", \"resource\", \"id\", \"fields\", \"format\", \"channel\", "
+    "\"server\", "
+    "\"columns\" and "
     "\"ignore\", each written as 'name=value'.";
 constexpr const char* kFields =
-    "Write a column's name, or a name in the message and the column, as in \"fields=title,projectId=project_id\".";
+    "Write a column's name, or a name in the message and the column, as in "
+    "\"fields=title,projectId=project_id\".";
 
 struct Refused {
   std::vector<std::string> arguments;
@@ -91,32 +97,71 @@ TEST(ParseRule, RefusesAndExplains) {
       {{"keys=a"}, "22023", "unrecognized argument \"keys\"", "", kArguments},
       {{"KEY=a"}, "22023", "unrecognized argument \"KEY\"", "", kArguments},
       {{"=a"}, "22023", "unrecognized argument \"\"", "", kArguments},
-      {{"id={a}", "id={b}"}, "42710", "argument \"id\" is given more than once", "", "Only \"key\" may be repeated."},
-      {{"columns=a", "columns=b"}, "42710", "argument \"columns\" is given more than once", "",
-       "Only \"key\" may be repeated."},
-      {{"format=json"}, "22023", "invalid value for argument \"format\": \"json\"", "",
+      {{"id={a}", "id={b}"},
+       "42710",
+       "argument \"id\" is given more than once",
+       "",
+       "Only \"key\" and \"pattern\" may be repeated."},
+      {{"columns=a", "columns=b"},
+       "42710",
+       "argument \"columns\" is given more than once",
+       "",
+       "Only \"key\" and \"pattern\" may be repeated."},
+      {{"format=json"},
+       "22023",
+       "invalid value for argument \"format\": \"json\"",
+       "",
        "Available formats are \"record\" and \"resource\"."},
-      {{"channel=" + long_channel}, "42602", "channel name \"" + long_channel + "\" is too long", "It has 64 bytes.",
+      {{"channel=" + long_channel},
+       "42602",
+       "channel name \"" + long_channel + "\" is too long",
+       "It has 64 bytes.",
        "A channel name may have at most 63 bytes; an empty one sends no message."},
-      {{"resource="}, "22023", "invalid value for argument \"resource\": \"\"", "It has 0 bytes.",
+      {{"resource="},
+       "22023",
+       "invalid value for argument \"resource\": \"\"",
+       "It has 0 bytes.",
        "A resource name has 1 to 255 bytes."},
-      {{"resource=" + long_resource}, "22023", "invalid value for argument \"resource\": \"" + long_resource + "\"",
-       "It has 256 bytes.", "A resource name has 1 to 255 bytes."},
-      {{"columns="}, "22023", "empty name in argument \"columns\"", "",
+      {{"resource=" + long_resource},
+       "22023",
+       "invalid value for argument \"resource\": \"" + long_resource + "\"",
+       "It has 256 bytes.",
+       "A resource name has 1 to 255 bytes."},
+      {{"columns="},
+       "22023",
+       "empty name in argument \"columns\"",
+       "",
        "Write the names with commas between them, as in \"columns=a,b\"."},
-      {{"ignore=a,,b"}, "22023", "empty name in argument \"ignore\"", "",
+      {{"ignore=a,,b"},
+       "22023",
+       "empty name in argument \"ignore\"",
+       "",
        "Write the names with commas between them, as in \"ignore=a,b\"."},
-      {{"server=a, "}, "22023", "empty name in argument \"server\"", "",
+      {{"server=a, "},
+       "22023",
+       "empty name in argument \"server\"",
+       "",
        "Write the names with commas between them, as in \"server=a,b\"."},
-      {{"fields=,a"}, "22023", "empty name in argument \"fields\"", "",
+      {{"fields=,a"},
+       "22023",
+       "empty name in argument \"fields\"",
+       "",
        "Write the names with commas between them, as in \"fields=a,b\"."},
       {{"fields=a,=b"}, "22023", "invalid item in argument \"fields\": \"=b\"", "", kFields},
       {{"fields=a= "}, "22023", "invalid item in argument \"fields\": \"a=\"", "", kFields},
-      {{"columns=a", "ignore=b"}, "22023", "arguments \"columns\" and \"ignore\" exclude each other", "",
+      {{"columns=a", "ignore=b"},
+       "22023",
+       "arguments \"columns\" and \"ignore\" exclude each other",
+       "",
        "Name the columns that count, or those that do not."},
-      {{"key="}, "42601", "invalid template in argument \"key\": \"\"", "The template is empty.",
+      {{"key="},
+       "42601",
+       "invalid template in argument \"key\": \"\"",
+       "The template is empty.",
        "Write column names in braces, as in \"task:{id}\", and literal braces as \"{{\" and \"}}\"."},
-      {{"id=a{"}, "42601", "invalid template in argument \"id\": \"a{\"",
+      {{"id=a{"},
+       "42601",
+       "invalid template in argument \"id\": \"a{\"",
        "There is an unterminated placeholder at character 2.",
        "Write column names in braces, as in \"task:{id}\", and literal braces as \"{{\" and \"}}\"."},
   };

@@ -19,16 +19,26 @@ XidSnapshot snapshot(std::uint64_t xmin, std::uint64_t xmax, std::vector<std::ui
 
 TEST(Snapshot, ContainsNothingWhenEmpty) {
   const XidSnapshot empty;
-  for (const std::uint64_t xid : {std::uint64_t{0}, std::uint64_t{3}, ~std::uint64_t{0}}) EXPECT_FALSE(empty.contains(xid));
+  for (const std::uint64_t xid : {std::uint64_t{0}, std::uint64_t{3}, ~std::uint64_t{0}})
+    EXPECT_FALSE(empty.contains(xid));
 }
 
 TEST(Snapshot, ContainsWhatHadEnded) {
   const std::uint64_t epoch = std::uint64_t{1} << 32;
   const XidSnapshot s = snapshot(epoch - 2, epoch + 5, {epoch - 2, epoch, epoch + 3});
-  const std::vector<std::pair<std::uint64_t, bool>> cases = {
-      {3, true},          {epoch - 3, true},  {epoch - 2, false}, {epoch - 1, true},  {epoch, false},
-      {epoch + 1, true},  {epoch + 2, true},  {epoch + 3, false}, {epoch + 4, true},  {epoch + 5, false},
-      {epoch + 6, false}, {2 * epoch, false}, {~std::uint64_t{0}, false}};
+  const std::vector<std::pair<std::uint64_t, bool>> cases = {{3, true},
+                                                             {epoch - 3, true},
+                                                             {epoch - 2, false},
+                                                             {epoch - 1, true},
+                                                             {epoch, false},
+                                                             {epoch + 1, true},
+                                                             {epoch + 2, true},
+                                                             {epoch + 3, false},
+                                                             {epoch + 4, true},
+                                                             {epoch + 5, false},
+                                                             {epoch + 6, false},
+                                                             {2 * epoch, false},
+                                                             {~std::uint64_t{0}, false}};
   for (const auto& [xid, contained] : cases) EXPECT_EQ(s.contains(xid), contained) << xid;
 }
 
@@ -82,7 +92,8 @@ TEST(Watermark, RefusesDamage) {
   EXPECT_FALSE(Watermark::decode(bytes + '\0').ok()) << "something behind the end";
   EXPECT_FALSE(Watermark::decode('\x01' + bytes.substr(1)).ok()) << "a batch, or another version";
   EXPECT_FALSE(Watermark::decode(std::string("\x02\x00\x01\x05\x01", 5)).ok()) << "the same as none";
-  EXPECT_FALSE(Watermark::decode(std::string("\x02\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 12)).ok()) << "too many";
+  EXPECT_FALSE(Watermark::decode(std::string("\x02\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 12)).ok())
+      << "too many";
 }
 
 TEST(Watermark, SurvivesRandomDamage) {

@@ -42,7 +42,7 @@ TEST(ServerOptions, TakeTimesWithUnits) {
   const struct {
     const char* text;
     int milliseconds;
-  } cases[] = {{"1", 1},       {"250ms", 250},  {"1s", 1000},     {"600s", 600000},
+  } cases[] = {{"1", 1},          {"250ms", 250},     {"1s", 1000},        {"600s", 600000},
                {"10min", 600000}, {"600000", 600000}, {"600000ms", 600000}};
   for (const auto& c : cases) {
     const auto parsed = parse_server_options({{"url", kUrl}, {"connect_timeout", c.text}});
@@ -52,12 +52,13 @@ TEST(ServerOptions, TakeTimesWithUnits) {
 }
 
 TEST(ServerOptions, RefuseOtherTimes) {
-  for (const char* text : {"", "0", "-1", "0s", "ms", "1.5s", "1 s", "1h", "601s", "11min", "600001", "1S", "0x10",
-                           "9223372036854775807min", "99999999999999999999999", "1s1s"}) {
+  for (const char* text : {"", "0", "-1", "0s", "ms", "1.5s", "1 s", "1h", "601s", "11min", "600001", "1S",
+                           "0x10", "9223372036854775807min", "99999999999999999999999", "1s1s"}) {
     const auto parsed = parse_server_options({{"url", kUrl}, {"command_timeout", text}});
     ASSERT_FALSE(parsed.ok()) << text;
     EXPECT_STREQ(parsed.error().sqlstate, "HV00D");
-    EXPECT_EQ(parsed.error().message, std::string("invalid value for option \"command_timeout\": \"") + text + "\"");
+    EXPECT_EQ(parsed.error().message,
+              std::string("invalid value for option \"command_timeout\": \"") + text + "\"");
     EXPECT_EQ(parsed.error().hint,
               "Give a time from 1 ms to 10 min, in milliseconds or with a unit: \"ms\", \"s\", \"min\".");
   }
@@ -89,12 +90,22 @@ TEST(ServerOptions, RefuseWhatIsMissingOrUnknown) {
     const char* hint;
   } cases[] = {
       {{}, "option \"url\" is required", "", "Give for example OPTIONS (url 'redis://127.0.0.1:6379/0')."},
-      {{{"enabled", "true"}}, "option \"url\" is required", "", "Give for example OPTIONS (url 'redis://127.0.0.1:6379/0')."},
-      {{{"host", "h"}}, "invalid option \"host\"", "",
-       "Options of a server are \"url\", \"key_prefix\", \"connect_timeout\", \"command_timeout\" and \"enabled\"."},
-      {{{"username", "u"}}, "invalid option \"username\" for a server", "Every user can read the options of a server.",
+      {{{"enabled", "true"}},
+       "option \"url\" is required",
+       "",
+       "Give for example OPTIONS (url 'redis://127.0.0.1:6379/0')."},
+      {{{"host", "h"}},
+       "invalid option \"host\"",
+       "",
+       "Options of a server are \"url\", \"key_prefix\", \"connect_timeout\", \"command_timeout\" and "
+       "\"enabled\"."},
+      {{{"username", "u"}},
+       "invalid option \"username\" for a server",
+       "Every user can read the options of a server.",
        "Put it into CREATE USER MAPPING FOR CURRENT_USER SERVER ... OPTIONS (...)."},
-      {{{"password", "p"}}, "invalid option \"password\" for a server", "Every user can read the options of a server.",
+      {{{"password", "p"}},
+       "invalid option \"password\" for a server",
+       "Every user can read the options of a server.",
        "Put it into CREATE USER MAPPING FOR CURRENT_USER SERVER ... OPTIONS (...)."},
   };
   for (const auto& c : cases) {
@@ -149,8 +160,10 @@ TEST(TargetOptions, NeverRepeatASecret) {
       {{"url", secret + "://localhost"}},
       {{"url", "unix:///s?password=" + secret}},
   };
-  const Options mapping_options[] = {
-      {{"passwrd", secret}}, {{"password", secret}, {"x", secret}}, {{"username", secret}}, {{"username", secret}, {"password", ""}}};
+  const Options mapping_options[] = {{{"passwrd", secret}},
+                                     {{"password", secret}, {"x", secret}},
+                                     {{"username", secret}},
+                                     {{"username", secret}, {"password", ""}}};
   const auto expect_silence = [&secret](const core::Error& error) {
     for (const std::string& text : {error.message, error.detail, error.hint}) {
       EXPECT_EQ(text.find(secret), std::string::npos) << text;

@@ -80,7 +80,8 @@ TEST(Template, RefusesAndSaysWhere) {
     const Result<Template> parsed = Template::parse("key", c.text);
     ASSERT_FALSE(parsed.ok());
     EXPECT_STREQ(parsed.error().sqlstate, "42601");
-    EXPECT_EQ(parsed.error().message, std::string("invalid template in argument \"key\": \"") + c.text + "\"");
+    EXPECT_EQ(parsed.error().message,
+              std::string("invalid template in argument \"key\": \"") + c.text + "\"");
     EXPECT_EQ(parsed.error().detail, c.detail);
     EXPECT_EQ(parsed.error().hint,
               "Write column names in braces, as in \"task:{id}\", and literal braces as \"{{\" and \"}}\".");
