@@ -35,7 +35,7 @@ UNIT_SRCS := $(CORE_SRCS) $(REDIS_SRCS) $(UNIT_EXTRA_SRCS) $(UNIT_TESTS)
 UNIT_OBJS := $(UNIT_SRCS:%.cpp=build/unit/%.o)
 UNIT_PROGRAM := build/unit/unit_tests
 UNIT_CXXFLAGS := -std=c++17 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
-	-fno-sanitize-recover=all $(WARNING_FLAGS) -MMD -MP
+	-fno-sanitize-recover=all -D_GLIBCXX_ASSERTIONS $(WARNING_FLAGS) -MMD -MP
 GTEST_LIBS = $(or $(shell pkg-config --libs gtest_main 2>/dev/null),-lgtest_main -lgtest -lpthread)
 
 unit: $(UNIT_PROGRAM)

@@ -267,7 +267,7 @@ CACHE_INVALIDATE_WORKER_MAIN(test_worker_main) {
     std::string probe;
     core::put_fixed64(probe, order.id);
     capture::changes().add_key(scope, kKeyPrefix + id, 1);
-    capture::changes().add_change(capture::shape_number(shape), id, core::Operation::test, fields, 1);
+    capture::changes().add_change(capture::shape_number(shape, order.table), id, core::Operation::test, fields, 1);
     capture::changes().add_probe(probe, 1);
   }
   CommitTransactionCommand();

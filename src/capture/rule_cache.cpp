@@ -71,7 +71,8 @@ void bind(CompiledRule& compiled, Relation table, const Trigger& trigger) {
     }
   });
   compiled.sends_messages = !compiled.rule.has_channel || !compiled.rule.channel.empty();
-  compiled.shape = shape_number({compiled.rule.format, compiled.rule.has_channel, compiled.rule.channel, compiled.rule.name});
+  compiled.shape = shape_number({compiled.rule.format, compiled.rule.has_channel, compiled.rule.channel, compiled.rule.name},
+                                compiled.reported);
   compiled.scope = scope_number(table->rd_rel->relowner, compiled.rule.servers);
 }
 

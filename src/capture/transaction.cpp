@@ -16,6 +16,7 @@ namespace {
 
 // Writing early in many small pieces would cost more rows than it saves memory.
 constexpr std::uint32_t kLeastSpill = 1024;
+constexpr std::size_t kKeptBytes = 256 * 1024;
 
 struct State {
   core::ChangeSet changes;
@@ -38,6 +39,7 @@ void reset() noexcept {
   State& own = state();
   own.changes.clear();
   own.framed.clear();
+  if (own.framed.capacity() > kKeptBytes) own.framed.shrink_to_fit();
   own.segment = -1;
   own.spilled = own.flushed = own.journalled = false;
   forget_replaced_rules();
@@ -64,7 +66,8 @@ bool write_journal(std::uint32_t from) {
 
 void spill() {
   State& own = state();
-  const std::uint32_t from = own.changes.innermost_start();
+  const std::uint32_t from = own.changes.start_of(GetCurrentTransactionNestLevel());
+  if (from == own.changes.size()) return;
   if (write_journal(from)) own.spilled = own.journalled = true;
   own.changes.forget(from);
 }
@@ -134,7 +137,7 @@ void changes_added() {
     return;
   }
   if (own.changes.memory() <= static_cast<std::size_t>(settings::max_change_set_memory) * 1024) return;
-  if (own.changes.size() - own.changes.innermost_start() >= kLeastSpill) spill();
+  if (own.changes.size() - own.changes.start_of(GetCurrentTransactionNestLevel()) >= kLeastSpill) spill();
 }
 
 void watch_transactions() {

@@ -67,14 +67,15 @@ void add_messages(const CompiledRule& rule, core::Operation operation, const cor
     if (!core::expand(rule.rule.id, before, s.other)) s.other.clear();
     if (s.other != s.text) {
       core::render_fields(rule.rule.fields, before, s.fields);
-      changes().add_change(rule.shape, s.other, core::Operation::remove, s.fields, level);
+      changes().add_change(rule.shape, s.other, core::Operation::remove, s.fields, level, core::is_exact_id(rule.rule, s.other));
       operation = core::Operation::insert;
     }
   }
   core::render_fields(rule.rule.fields, newest, s.fields);
   // Without an id there is no record to fold by: each message speaks of the whole resource.
   if (s.text.empty()) operation = core::Operation::update;
-  changes().add_change(rule.shape, s.text, operation, s.text.empty() ? std::string_view() : s.fields, level);
+  changes().add_change(rule.shape, s.text, operation, s.text.empty() ? std::string_view() : s.fields, level,
+                       core::is_exact_id(rule.rule, s.text));
 }
 
 // Which rows changed cannot be told: everything that the rule could ever name is stale.

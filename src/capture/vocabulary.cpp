@@ -13,6 +13,7 @@ struct ScopeRequest {
 struct State {
   core::Vocabulary vocabulary;
   std::vector<ScopeRequest> requests;  // one a scope
+  std::vector<Oid> tables;             // one a shape
   bool resolved = false;
 };
 
@@ -52,11 +53,15 @@ Server* read_servers(Oid wrapper, int* count) {
 
 }  // namespace
 
-std::uint32_t shape_number(const core::Shape& shape) {
+std::uint32_t shape_number(const core::Shape& shape, Oid table) {
   auto& shapes = state().vocabulary.shapes;
-  const auto found = std::find(shapes.begin(), shapes.end(), shape);
-  if (found != shapes.end()) return static_cast<std::uint32_t>(found - shapes.begin());
+  auto& tables = state().tables;
+  for (std::size_t i = 0; i < shapes.size(); ++i) {
+    if (tables[i] == table && shapes[i] == shape) return static_cast<std::uint32_t>(i);
+  }
+  tables.reserve(tables.size() + 1);
   shapes.push_back(shape);
+  tables.push_back(table);
   return static_cast<std::uint32_t>(shapes.size() - 1);
 }
 

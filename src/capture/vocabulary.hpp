@@ -14,8 +14,8 @@
 
 namespace cache_invalidate::capture {
 
-// No server call in these two.
-std::uint32_t shape_number(const core::Shape& shape);
+// No server call in these two. Records of two tables are never one, though their messages may look alike.
+std::uint32_t shape_number(const core::Shape& shape, Oid table);
 std::uint32_t scope_number(Oid table_owner, const std::vector<std::string>& servers);
 
 // The vocabulary with its scopes as of now. In a transaction; may raise an error.

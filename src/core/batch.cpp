@@ -8,6 +8,7 @@ namespace {
 // A journal row of this size stays inline in the page, out of reach of the server's TOAST compression.
 constexpr std::size_t kChunkBytes = 1900;
 constexpr std::size_t kItemOverhead = 32;
+constexpr std::size_t kKeptBytes = 256 * 1024;
 constexpr std::size_t kLongestServer = 5;  // bytes of a varint
 constexpr std::uint32_t kLongOwner = 15;
 constexpr std::uint64_t kMostServers = 4096;
@@ -38,6 +39,7 @@ std::string_view operation_name(Operation operation) {
 void BatchWriter::begin(BatchHeader header, const Vocabulary& vocabulary) {
   header_ = header;
   vocabulary_ = &vocabulary;
+  if (bytes_.capacity() > kKeptBytes) std::string().swap(bytes_);
   bytes_.clear();
   ends_.clear();
   open_ = false;

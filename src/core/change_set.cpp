@@ -52,7 +52,8 @@ void ChangeSet::add_probe(std::string_view probe, int level) {
   add(Kind::probe, 0, probe, level, inserted);
 }
 
-void ChangeSet::add_change(std::uint32_t shape, std::string_view id, Operation operation, std::string_view fields, int level) {
+void ChangeSet::add_change(std::uint32_t shape, std::string_view id, Operation operation, std::string_view fields, int level,
+                           bool exact) {
   bool inserted;
   const std::uint32_t index = add(Kind::change, shape, id, level, inserted);
   try {
@@ -68,6 +69,8 @@ void ChangeSet::add_change(std::uint32_t shape, std::string_view id, Operation o
   State& state = states_[index];
   if (inserted) state.existed_before = operation != Operation::insert;
   state.exists_now = operation != Operation::remove;
+  state.exact = inserted ? exact : state.exact && exact;
+  state.mixed = !inserted && (state.mixed || state.operation != operation);
   state.operation = operation;
 }
 
@@ -190,6 +193,13 @@ std::size_t ChangeSet::memory() const {
   return items_.memory() + states_.size() * sizeof(State) + fields_.size() + undo_.size() * sizeof(Undo);
 }
 
+Operation ChangeSet::net_effect(const State& state) {
+  if (state.operation >= Operation::test) return state.operation;  // not of a record
+  if (!state.exact) return state.mixed ? Operation::update : state.operation;
+  if (!state.exists_now) return Operation::remove;
+  return state.existed_before ? Operation::update : Operation::insert;
+}
+
 void ChangeSet::write(BatchWriter& out, std::uint32_t from) const {
   for (std::uint32_t index = from; index < items_.size(); ++index) {
     const std::uint32_t owner = items_.tag(index) & kOwnerMask;
@@ -199,12 +209,8 @@ void ChangeSet::write(BatchWriter& out, std::uint32_t from) const {
         out.key(owner, items_.bytes(index));
         break;
       case Kind::change: {
-        if (!state.existed_before && !state.exists_now) break;  // came and went
-        Operation net = !state.exists_now      ? Operation::remove
-                        : state.existed_before ? Operation::update
-                                               : Operation::insert;
-        if (state.operation >= Operation::test) net = state.operation;  // not of a record
-        out.message(owner, net, items_.bytes(index),
+        if (state.exact && !state.existed_before && !state.exists_now) break;  // came and went
+        out.message(owner, net_effect(state), items_.bytes(index),
                     std::string_view(fields_).substr(state.fields_offset, state.fields_size));
         break;
       }

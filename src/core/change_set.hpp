@@ -21,7 +21,10 @@ class ChangeSet {
   void add_key(std::uint32_t scope, std::string_view key, int level);
   void add_pattern(std::uint32_t scope, std::string_view glob, int level);
   // `fields` is a JSON fragment ("\"a\":1,\"b\":2") that replaces the one of an earlier change of the record.
-  void add_change(std::uint32_t shape, std::string_view id, Operation operation, std::string_view fields, int level);
+  // `exact`: the id names one record. If it does not, one that came and one that went may be two, and both say
+  // that something changed.
+  void add_change(std::uint32_t shape, std::string_view id, Operation operation, std::string_view fields, int level,
+                  bool exact = true);
   void add_error(const ErrorRecord& error, int level);
   void add_probe(std::string_view probe, int level);
 
@@ -38,6 +41,12 @@ class ChangeSet {
   // What was added at the innermost level may be written out early and forgotten, since it lives and dies
   // with that level: the number of the first such item.
   std::uint32_t innermost_start() const { return marks_.empty() ? 0 : marks_.back().items; }
+  // The same for the level that is running now, which may be deeper than the innermost that added something:
+  // then it has nothing to write, and size() is the answer.
+  std::uint32_t start_of(int level) const {
+    const int innermost = marks_.empty() ? 1 : marks_.back().level;
+    return level <= innermost ? innermost_start() : size();
+  }
   void write(BatchWriter& out, std::uint32_t from) const;
   void forget(std::uint32_t from);
 
@@ -49,6 +58,8 @@ class ChangeSet {
   struct State {
     bool existed_before = false;
     bool exists_now = false;
+    bool exact = true;
+    bool mixed = false;                // of unlike operations; counts when it is not exact
     Operation operation = Operation::update;
     std::int32_t saved_level = 0;      // the innermost level that holds an undo of this state
     std::uint32_t fields_offset = 0;
@@ -69,6 +80,7 @@ class ChangeSet {
   };
 
   static std::uint32_t tag_of(Kind kind, std::uint32_t owner) { return static_cast<std::uint32_t>(kind) << 28 | owner; }
+  static Operation net_effect(const State& state);
   void enter(int level);
   std::uint32_t add(Kind kind, std::uint32_t owner, std::string_view bytes, int level, bool& inserted);
   void save(std::uint32_t index);

@@ -1,5 +1,7 @@
 #include "core/expand.hpp"
 
+#include <algorithm>
+
 #include "core/json.hpp"
 
 namespace cache_invalidate::core {
@@ -50,6 +52,11 @@ std::string widen(const Template& source, bool is_glob) {
     starred = starred || part.has_column;
   }
   return out;
+}
+
+bool is_exact_id(const Rule& rule, std::string_view id) {
+  if (rule.key_separators <= 0) return rule.key_separators == 0;
+  return std::count(id.begin(), id.end(), ':') == rule.key_separators;
 }
 
 void render_fields(const std::vector<BoundField>& fields, const Value* values, std::string& out) {

@@ -31,6 +31,10 @@ std::string widen(const Template& source, bool is_glob);
 // Appends `text` so that a glob takes it literally.
 void append_glob_literal(std::string& out, std::string_view text);
 
+// Does this id name one record? Not if it was given as a template, and not if a value of a composite key contains
+// the separator.
+bool is_exact_id(const Rule& rule, std::string_view id);
+
 // Replaces `out` by the JSON fragment of the fields, "\"a\":1,\"b\":null".
 void render_fields(const std::vector<BoundField>& fields, const Value* values, std::string& out);
 

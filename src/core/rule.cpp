@@ -61,6 +61,47 @@ Result<bool> parse_fields(std::string_view value, RuleSpec& spec) {
   return true;
 }
 
+// A JSON object with two members of one name means different things to different readers.
+Result<bool> check_field_names(const RuleSpec& spec) {
+  std::vector<std::string> taken = spec.format == Format::record
+                                       ? std::vector<std::string>{"table", "operation", "record_id", "timestamp", "batch_id"}
+                                       : std::vector<std::string>{"resource", "id", "action", "timestamp"};
+  for (const FieldSpec& field : spec.fields) {
+    if (std::find(taken.begin(), taken.end(), field.name) != taken.end()) {
+      return argument_error(sqlstate::kDuplicateObject, "field \"" + field.name + "\" would stand in the message twice", "",
+                            "Give it another name, as in \"fields=" + field.name + "2=" + field.column + "\".");
+    }
+    taken.push_back(field.name);
+  }
+  return true;
+}
+
+// In a glob a placeholder must stand where text stands: inside brackets or behind a backslash its value would
+// mean something else.
+Result<bool> check_pattern(std::string_view text, const Template& pattern) {
+  bool in_brackets = false;
+  bool escaped = false;
+  for (const TemplatePart& part : pattern.parts()) {
+    for (const char c : part.literal) {
+      if (escaped) {
+        escaped = false;
+      } else if (c == '\\') {
+        escaped = true;
+      } else if (c == '[') {
+        in_brackets = true;
+      } else if (c == ']') {
+        in_brackets = false;
+      }
+    }
+    if (part.has_column && (in_brackets || escaped)) {
+      return argument_error(sqlstate::kSyntaxError, "invalid template in argument \"pattern\": \"" + std::string(text) + "\"",
+                            "Placeholder \"{" + part.column + "}\" stands inside brackets or behind a backslash.",
+                            "Put placeholders where the glob has plain text.");
+    }
+  }
+  return true;
+}
+
 Result<bool> parse_format(std::string_view value, RuleSpec& spec) {
   if (value == "record") {
     spec.format = Format::record;
@@ -106,6 +147,8 @@ Result<bool> parse_argument(std::string_view name, std::string_view value, RuleS
     if (name == "id") {
       spec.id = parsed.take();
     } else if (name == "pattern") {
+      Result<bool> checked = check_pattern(value, parsed.value());
+      if (!checked.ok()) return checked.error();
       spec.patterns.push_back(parsed.take());
     } else {
       spec.keys.push_back(parsed.take());
@@ -145,6 +188,8 @@ Result<RuleSpec> parse_rule(const std::vector<std::string>& arguments) {
     if (name == "resource") spec.has_resource = true;
     if (name == "channel") spec.has_channel = true;
   }
+  Result<bool> checked = check_field_names(spec);
+  if (!checked.ok()) return checked.error();
   if (!spec.columns.empty() && !spec.ignore.empty()) {
     return argument_error(sqlstate::kInvalidParameterValue, "arguments \"columns\" and \"ignore\" exclude each other", "",
                           "Name the columns that count, or those that do not.");

@@ -72,8 +72,9 @@ struct Rule {
   std::vector<BoundTemplate> keys;
   std::vector<BoundTemplate> patterns;
   BoundTemplate id;                   // empty: the table has no primary key and none was given
+  int key_separators = -1;            // of an id that is the primary key; -1: the id may name several records
   std::vector<BoundField> fields;
-  std::vector<std::int16_t> significant;  // an UPDATE counts only if one of these changed; empty: always
+  std::vector<std::int16_t> significant;  // an UPDATE counts only if one of these changed
   bool any_change = true;                 // false: `significant` decides
   std::vector<std::int16_t> listed;       // what "columns" or "ignore" names
   Format format = Format::record;

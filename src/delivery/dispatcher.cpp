@@ -214,7 +214,7 @@ void Dispatcher::advance_probes(TimestampTz now) {
       for (const auto& target : targets_) {
         for (auto& answer : probe.target) {
           if (answer.server != target->server() || answer.acknowledged != 0) continue;
-          if (target->acknowledged() >= waiting.position) {
+          if (!target->is_detached() && target->acknowledged() >= waiting.position) {
             answer.acknowledged = now;
           } else {
             open = true;

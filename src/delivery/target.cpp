@@ -11,6 +11,7 @@ namespace {
 constexpr std::uint32_t kKeysPerCommand = 128;  // a long command holds a single-threaded server up
 constexpr std::size_t kUnsentLimit = 256 * 1024;
 constexpr TimestampTz kMillisecond = 1000;
+constexpr TimestampTz kSecond = 1000 * kMillisecond;
 
 std::uint32_t random_number() {
   static std::mt19937* generator = new std::mt19937(std::random_device{}());
@@ -116,6 +117,10 @@ void Target::connect(TimestampTz now) {
 void Target::fail(const redis::Failure& failure, TimestampTz now) {
   connection_->close();
   socket_changed_ = true;
+  // A connection that was of use, or stayed for a while: the next attempt is a first one. One that only ever
+  // opens is not, or we would knock in a loop.
+  if (ready_at_ != 0 && now >= ready_at_ + kSecond) backoff_.reset();
+  ready_at_ = 0;
   commands_.clear();
   keys_.put_back();
   sweep_.put_back();
@@ -186,7 +191,7 @@ void Target::on_socket(bool readable, bool writable, TimestampTz now) {
     // While it connects it may have gone on to the next address of the host.
     socket_changed_ = true;
     if (alive && connection_->state() == State::ready) {
-      backoff_.reset();
+      ready_at_ = now;
       if (status_ != nullptr) pg_atomic_fetch_add_u64(&status_->connects, 1);
       set_state(journal::TargetState::up, "");
     }
@@ -222,6 +227,7 @@ bool Target::take_reply(const redis::Reply& reply, TimestampTz now) {
     return false;
   }
   commands_.pop_front();
+  backoff_.reset();
   for (; deletes > 0; --deletes) commands_.push_back({Command::Kind::swept, 0});
   if (command.kind == Command::Kind::swept) sweep_.note_deleted();
   if (command.kind == Command::Kind::unlink) {

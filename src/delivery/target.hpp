@@ -97,6 +97,7 @@ class Target {
   std::string problem_;
   TimestampTz retry_at_ = 0;
   TimestampTz opened_at_ = 0;
+  TimestampTz ready_at_ = 0;       // when this connection became ready; 0: it has not
   TimestampTz last_progress_ = 0;
   TimestampTz owed_since_ = 0;     // when the oldest unacknowledged key arrived
   std::uint32_t next_key_ = 0;     // of the set in flight: the next to send

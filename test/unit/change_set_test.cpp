@@ -310,5 +310,30 @@ TEST(ChangeSet, IsAsNewAfterClear) {
   EXPECT_EQ(change_text(changes), Lines{"message s0 DELETE 1 "});
 }
 
+// What an outer savepoint added must not be written out by an inner one: it would die with that.
+TEST(ChangeSet, KnowsThatALevelThatAddedNothingHasNothingToWrite) {
+  ChangeSet changes;
+  changes.add_key(0, "outer", 1);
+  EXPECT_EQ(changes.start_of(1), 0u);
+  EXPECT_EQ(changes.start_of(2), changes.size());
+  changes.add_key(0, "inner", 3);
+  EXPECT_EQ(changes.start_of(3), 1u);
+  EXPECT_EQ(changes.start_of(4), changes.size());
+  changes.release(3);
+  EXPECT_EQ(changes.start_of(2), 1u);
+  EXPECT_EQ(changes.start_of(3), changes.size());
+}
+
+TEST(ChangeSet, DropsNothingOfAnIdThatMayNameSeveralRecords) {
+  ChangeSet changes;
+  changes.add_change(0, "came and went", kInsert, "", 1, false);
+  changes.add_change(0, "came and went", kRemove, "", 1, false);
+  changes.add_change(0, "came", kInsert, "", 1, false);
+  changes.add_change(0, "came", kInsert, "", 1, false);
+  changes.add_change(0, "went", kRemove, "", 1, false);
+  EXPECT_EQ(change_text(changes), (Lines{"message s0 UPDATE came and went ", "message s0 INSERT came ",
+                                         "message s0 DELETE went "}));
+}
+
 }  // namespace
 }  // namespace cache_invalidate::core

@@ -135,5 +135,16 @@ TEST(RenderFields, WritesEachByItsKind) {
   EXPECT_EQ(out, "");
 }
 
+TEST(IsExactId, IsTrueOfAPrimaryKeyWhoseSeparatorsAreOurs) {
+  Rule rule;
+  EXPECT_FALSE(is_exact_id(rule, "7")) << "no primary key, or an id of its own";
+  rule.key_separators = 0;
+  EXPECT_TRUE(is_exact_id(rule, "7"));
+  EXPECT_TRUE(is_exact_id(rule, "a:b")) << "one column may hold anything";
+  rule.key_separators = 1;
+  EXPECT_TRUE(is_exact_id(rule, "1:2"));
+  EXPECT_FALSE(is_exact_id(rule, "a:b:c")) << "(a:b, c) and (a, b:c) look alike";
+}
+
 }  // namespace
 }  // namespace cache_invalidate::core
