@@ -1,6 +1,7 @@
 #include "capture/row_reader.hpp"
 
 #include "pg/guard.hpp"
+#include "pg/text.hpp"
 
 namespace cache_invalidate::capture {
 namespace {
@@ -54,9 +55,10 @@ bool must_propagate(const ErrorData* error) {
     case ERRCODE_OPERATOR_INTERVENTION:   // cancel, statement timeout, shutdown
     case ERRCODE_INSUFFICIENT_RESOURCES:
     case ERRCODE_SYSTEM_ERROR:
+    case ERRCODE_TRANSACTION_ROLLBACK:    // serialization failure, deadlock
       return true;
     default:
-      return error->elevel > ERROR;
+      return error->elevel > ERROR || error->sqlerrcode == ERRCODE_DATA_CORRUPTED || error->sqlerrcode == ERRCODE_INDEX_CORRUPTED;
   }
 }
 
@@ -66,15 +68,8 @@ void set_text(core::Value& value, const char* data, std::size_t size) {
 
 // Keys and messages are UTF-8 whatever the database's encoding.
 void set_server_text(core::Value& value, const char* data, std::size_t size) {
-  const int encoding = GetDatabaseEncoding();
-  if (encoding != PG_UTF8 && encoding != PG_SQL_ASCII) {
-    char* converted = pg_server_to_any(data, static_cast<int>(size), PG_UTF8);
-    if (converted != data) {
-      data = converted;
-      size = strlen(converted);
-    }
-  }
-  set_text(value, data, size);
+  const char* converted = pg::to_utf8(data, size);
+  set_text(value, converted, converted == data ? size : strlen(converted));
 }
 
 bool call_output(const ColumnReader& reader, Datum datum, core::Value& value, const char** problem) {
@@ -88,7 +83,8 @@ bool call_output(const ColumnReader& reader, Datum datum, core::Value& value, co
   } catch (const pg::PgError& error) {
     if (must_propagate(error.data())) throw;
     const char* message = error.data()->message != nullptr ? error.data()->message : "";
-    *problem = pg_server_to_any(message, static_cast<int>(strlen(message)), PG_UTF8);
+    *problem = "a value could not be converted to text";
+    pg::guarded([&] { *problem = pg::to_utf8(message); });
     return false;
   }
 }

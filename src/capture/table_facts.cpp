@@ -1,5 +1,7 @@
 #include "capture/table_facts.hpp"
 
+#include "pg/text.hpp"
+
 namespace cache_invalidate::capture {
 namespace {
 
@@ -23,8 +25,6 @@ core::JsonKind json_kind_of(Oid type) {
   }
 }
 
-const char* utf8(const char* text) { return pg_server_to_any(text, static_cast<int>(strlen(text)), PG_UTF8); }
-
 void add_primary_key(Relation table, core::TableFacts& facts) {
   const Oid index = pg::primary_key_index(table);
   if (!OidIsValid(index)) return;
@@ -33,7 +33,7 @@ void add_primary_key(Relation table, core::TableFacts& facts) {
   auto* row = reinterpret_cast<Form_pg_index>(GETSTRUCT(tuple));
   for (int i = 0; i < row->indnkeyatts; ++i) {
     const Form_pg_attribute column = TupleDescAttr(RelationGetDescr(table), row->indkey.values[i] - 1);
-    facts.primary_key.emplace_back(utf8(NameStr(column->attname)));
+    facts.primary_key.emplace_back(pg::to_utf8(NameStr(column->attname)));
   }
   ReleaseSysCache(tuple);
 }
@@ -50,19 +50,19 @@ Oid reported_table(Relation table) {
 
 void read_table_facts(Relation table, core::TableFacts& facts) {
   const Oid root = reported_table(table);
-  facts.schema = utf8(get_namespace_name(get_rel_namespace(root)));
-  facts.table = utf8(get_rel_name(root));
+  facts.schema = pg::to_utf8(get_namespace_name(get_rel_namespace(root)));
+  facts.table = pg::to_utf8(get_rel_name(root));
   const TupleDesc descriptor = RelationGetDescr(table);
   for (int i = 0; i < descriptor->natts; ++i) {
     const Form_pg_attribute column = TupleDescAttr(descriptor, i);
     if (column->attisdropped) continue;
-    facts.columns.push_back({utf8(NameStr(column->attname)), column->attnum, json_kind_of(column->atttypid)});
+    facts.columns.push_back({pg::to_utf8(NameStr(column->attname)), column->attnum, json_kind_of(column->atttypid)});
   }
   add_primary_key(table, facts);
 }
 
 void read_arguments(const Trigger& trigger, std::vector<std::string>& arguments) {
-  for (int i = 0; i < trigger.tgnargs; ++i) arguments.emplace_back(utf8(trigger.tgargs[i]));
+  for (int i = 0; i < trigger.tgnargs; ++i) arguments.emplace_back(pg::to_utf8(trigger.tgargs[i]));
 }
 
 }  // namespace cache_invalidate::capture

@@ -6,6 +6,7 @@
 #include "capture/vocabulary.hpp"
 #include "journal/handover.hpp"
 #include "journal/segment.hpp"
+#include "journal/shared.hpp"
 #include "pg/clock.hpp"
 #include "pg/extension.hpp"
 #include "pg/guard.hpp"
@@ -40,6 +41,9 @@ void reset() noexcept {
   own.changes.clear();
   own.framed.clear();
   if (own.framed.capacity() > kKeptBytes) own.framed.shrink_to_fit();
+  // After the hand-over, so that whoever sees it gone sees what was handed over.
+  if (own.xid != 0) journal::withdraw_transaction();
+  own.xid = 0;
   own.segment = -1;
   own.spilled = own.flushed = own.journalled = false;
   forget_replaced_rules();
@@ -56,6 +60,7 @@ bool write_journal(std::uint32_t from) {
   if (extension == nullptr) return false;
   const core::Vocabulary& vocabulary = resolved_vocabulary(extension->wrapper);
   own.xid = U64FromFullTransactionId(GetTopFullTransactionId());
+  journal::announce_transaction(own.xid);
   own.writer.begin({own.xid, pg::unix_microseconds(GetCurrentTimestamp())}, vocabulary);
   own.changes.write(own.writer, from);
   if (own.writer.chunk_ends().empty()) return false;
@@ -85,7 +90,7 @@ void flush() {
 void deliver(journal::HandoverKind kind) noexcept {
   State& own = state();
   if (own.journalled) {
-    journal::hand_over(kind, own.xid, static_cast<std::uint32_t>(own.segment), own.spilled ? "" : own.framed);
+    journal::hand_over(kind, own.xid, static_cast<std::uint32_t>(own.segment), own.spilled ? std::string_view() : std::string_view(own.framed));
   }
   reset();
 }

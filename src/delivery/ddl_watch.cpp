@@ -95,6 +95,8 @@ void hold_worker(const char* database_name) {
   journal::SharedState* shared = journal::shared_state();
   const Oid database = get_database_oid(database_name, true);
   if (!OidIsValid(database) || OidIsValid(held_database)) return;
+  // The statement will be refused to anybody else; the worker must not leave for that.
+  if (!pg::owns_database(database, GetUserId())) return;
   LWLockAcquire(shared->lock, LW_EXCLUSIVE);
   journal::DatabaseSlot* slot = journal::find_slot(database);
   if (slot != nullptr) {
@@ -117,8 +119,6 @@ bool is_commit_prepared(const Node* statement) {
          reinterpret_cast<const TransactionStmt*>(statement)->kind == TRANS_STMT_COMMIT_PREPARED;
 }
 
-// Only plain data here: the statement may raise an error through this frame. What is held is released at the
-// transaction's end.
 void on_utility(PlannedStmt* planned, const char* text, bool read_only_tree, ProcessUtilityContext context,
                 ParamListInfo parameters, QueryEnvironment* environment, DestReceiver* receiver,
                 QueryCompletion* completion) {
@@ -129,11 +129,18 @@ void on_utility(PlannedStmt* planned, const char* text, bool read_only_tree, Pro
     if (database != nullptr && IsTransactionState()) hold_worker(database);
   }
   const ProcessUtility_hook_type next = previous_utility != nullptr ? previous_utility : standard_ProcessUtility;
-  next(planned, text, read_only_tree, context, parameters, environment, receiver, completion);
-  if (wakes) {
-    journal::DatabaseSlot* slot = journal::find_slot(MyDatabaseId);
-    if (slot != nullptr) journal::wake_worker(*slot);
+  if (OidIsValid(held_database)) {
+    // Released at once if the statement fails, else at the transaction's end.
+    try {
+      pg::guarded([&] { next(planned, text, read_only_tree, context, parameters, environment, receiver, completion); });
+    } catch (...) {
+      release_hold();
+      throw;
+    }
+  } else {
+    next(planned, text, read_only_tree, context, parameters, environment, receiver, completion);
   }
+  if (wakes) tell_worker();
 }
 
 }  // namespace
@@ -144,9 +151,9 @@ void note_installation() { installed = true; }
 void watch_ddl() {
   RegisterXactCallback(pg::Entry<&on_transaction>::call, nullptr);
   previous_object_access = object_access_hook;
-  object_access_hook = on_object_access;
+  object_access_hook = pg::Entry<&on_object_access>::call;
   previous_utility = ProcessUtility_hook;
-  ProcessUtility_hook = on_utility;
+  ProcessUtility_hook = pg::Entry<&on_utility>::call;
 }
 
 }  // namespace cache_invalidate::delivery

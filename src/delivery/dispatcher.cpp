@@ -12,6 +12,7 @@ namespace {
 constexpr TimestampTz kMillisecond = 1000;
 constexpr TimestampTz kErrorInterval = 60000 * kMillisecond;
 constexpr std::size_t kMostErrorsKnown = 10000;
+constexpr int kMostFailedWrites = 5;
 
 bool has_already(const core::XidSnapshot& delivered, const std::vector<std::uint64_t>* recent, std::uint64_t xid) {
   if (delivered.contains(xid)) return true;
@@ -37,7 +38,7 @@ Target* Dispatcher::find(Oid server) {
   return nullptr;
 }
 
-void Dispatcher::set_targets(const std::vector<TargetDefinition>& definitions) {
+void Dispatcher::set_targets(const std::vector<TargetDefinition>& definitions, const core::XidSnapshot& base) {
   std::vector<std::unique_ptr<Target>> next;
   for (journal::TargetStatus& status : board_.target) {
     const auto is_this = [&](const TargetDefinition& d) { return d.server == status.server; };
@@ -49,13 +50,24 @@ void Dispatcher::set_targets(const std::vector<TargetDefinition>& definitions) {
     if (known == targets_.end()) {
       next.push_back(std::make_unique<Target>(definition, claim_status(board_, definition.server)));
       next.back()->note_position(position_);
-      next.back()->delivered = next.back()->taken = signals_delivered;
+      next.back()->start_behind(base);
       continue;
     }
+    const bool was_enabled = (*known)->enabled();
     if (!((*known)->definition() == definition)) (*known)->redefine(definition);
+    if (!was_enabled && (*known)->enabled()) (*known)->start_behind(base);
     next.push_back(std::move(*known));
   }
   targets_.swap(next);
+  lacks_servers_ = false;
+}
+
+// A server that the catalogs, read again, still did not know was dropped. The first time it is named says nothing.
+bool Dispatcher::is_gone(Oid server) {
+  if (std::find(unknown_.begin(), unknown_.end(), server) != unknown_.end()) return true;
+  if (unknown_.size() >= kMostErrorsKnown) unknown_.clear();
+  unknown_.push_back(server);
+  return false;
 }
 
 void Dispatcher::begin_batch(TimestampTz now) {
@@ -69,6 +81,7 @@ void Dispatcher::owe_key(const core::BatchReader::Item& item, std::uint64_t xid,
   pg_atomic_fetch_add_u64(is_pattern ? &board_.counters.patterns : &board_.counters.keys, 1);
   for (const std::uint32_t server : *item.scope) {
     Target* target = find(server);
+    if (target == nullptr && !is_gone(server)) lacks_servers_ = true;
     if (target == nullptr || !target->enabled() || target->is_detached()) continue;
     if (filter != nullptr) {
       if (filter->only_target != 0 && filter->only_target != server) continue;
@@ -142,41 +155,82 @@ std::uint64_t Dispatcher::gate(TimestampTz now) const {
   return result;
 }
 
+// When at the latest a target that holds messages up is no longer waited for.
+TimestampTz Dispatcher::gate_opens(TimestampTz now) const {
+  TimestampTz latest = now;
+  for (const auto& target : targets_) {
+    if (target->is_waited_for(now)) latest = std::max(latest, target->waited_until());
+  }
+  return latest;
+}
+
 bool Dispatcher::signals_are_due(TimestampTz now) const {
   return messages_.size() >= static_cast<std::size_t>(settings::batch_size) ||
          now >= waiting_since_ + settings::batch_window * kMillisecond;
 }
 
 bool Dispatcher::signal(TimestampTz now) {
-  if (held_ && !is_full()) return false;
-  if (messages_.empty() && errors_.empty()) {
-    signalled_ = position_;
-    return false;
-  }
+  if ((held_ && !is_full()) || now < signals_retry_at_) return false;
   const std::uint64_t up_to = gate(now);
   const core::MessageQueue::Waiting* first = messages_.front();
-  const bool message_due = first != nullptr && first->position <= up_to;
-  if ((!message_due && errors_.empty()) || !signals_are_due(now)) return false;
-  send(up_to);
-  first = messages_.front();
-  signalled_ = first == nullptr ? position_ : std::max(signalled_, first->oldest - 1);
+  const bool message_due = !sending_.empty() || (first != nullptr && first->position <= up_to && signals_are_due(now));
+  const bool done = (errors_.empty() || write_errors(now)) && (!message_due || send_messages(up_to, now));
+  signalled_ = std::max(signalled_, oldest_unsent() - 1);
+  return done && message_due;
+}
+
+// The position of the oldest message or error that has not left.
+std::uint64_t Dispatcher::oldest_unsent() {
+  std::uint64_t oldest = position_ + 1;
+  if (const core::MessageQueue::Waiting* first = messages_.front()) oldest = std::min(oldest, first->oldest);
+  for (const core::MessageQueue::Waiting& waiting : sending_) oldest = std::min(oldest, waiting.oldest);
+  for (const LoggedError& error : errors_) oldest = std::min(oldest, error.position);
+  return oldest;
+}
+
+bool Dispatcher::send_messages(std::uint64_t up_to, TimestampTz now) {
+  const auto most = static_cast<std::size_t>(settings::batch_size);
+  for (const auto* next = messages_.front(); next != nullptr && next->position <= up_to && sending_.size() < most;
+       next = messages_.front()) {
+    sending_.push_back(*next);
+    messages_.pop();
+  }
+  std::uint64_t sent = 0;
+  const bool committed = run_signal_transaction([&](SignalTransaction& transaction) {
+    for (const core::MessageQueue::Waiting& waiting : sending_) sent += transaction.notify(waiting.message) ? 1 : 0;
+  });
+  if (!committed) {
+    retry_signals(now);
+    return false;
+  }
+  sending_.clear();
+  signals_backoff_.reset();
+  pg_atomic_fetch_add_u64(&board_.counters.notified, sent);
   return true;
 }
 
-void Dispatcher::send(std::uint64_t up_to) {
-  SignalTransaction transaction;
-  for (const LoggedError& e : errors_) transaction.log_error(e.table, e.operation, e.message, e.context, e.time);
-  pg_atomic_fetch_add_u64(&board_.counters.errors, errors_.size());
-  errors_.clear();
-  std::uint64_t sent = 0;
-  const core::MessageQueue::Waiting* next = messages_.front();
-  while (next != nullptr && next->position <= up_to && sent < static_cast<std::uint64_t>(settings::batch_size)) {
-    if (transaction.notify(next->message)) ++sent;
-    messages_.pop();
-    next = messages_.front();
+// Apart from the messages, which must not fail because of a row that cannot be written.
+bool Dispatcher::write_errors(TimestampTz now) {
+  const bool committed = run_signal_transaction([this](SignalTransaction& transaction) {
+    for (const LoggedError& e : errors_) transaction.log_error(e.table, e.operation, e.message, e.context, e.time);
+  });
+  if (!committed && ++failed_writes_ < kMostFailedWrites) {
+    retry_signals(now);
+    return false;
   }
-  transaction.commit();
-  pg_atomic_fetch_add_u64(&board_.counters.notified, sent);
+  if (!committed) {
+    ereport(LOG, (errmsg("cache_invalidate: could not write %zu rows to trigger_error_log, giving up", errors_.size())));
+  } else {
+    pg_atomic_fetch_add_u64(&board_.counters.errors, errors_.size());
+  }
+  failed_writes_ = 0;
+  errors_.clear();
+  return true;
+}
+
+void Dispatcher::retry_signals(TimestampTz now) {
+  // The first retry too waits a little: whoever holds the lock needs time.
+  signals_retry_at_ = now + std::max<TimestampTz>(signals_backoff_.next(static_cast<std::uint32_t>(now)), 1000) * kMillisecond;
 }
 
 void Dispatcher::hold_signals(bool hold) {
@@ -232,11 +286,11 @@ void Dispatcher::advance_probes(TimestampTz now) {
 TimestampTz Dispatcher::deadline(TimestampTz now) {
   TimestampTz earliest = DT_NOEND;
   for (const auto& target : targets_) earliest = std::min(earliest, target->deadline());
-  if (!messages_.empty() || !errors_.empty()) {
+  if (!messages_.empty() || !errors_.empty() || !sending_.empty()) {
     // Due once its window is over; blocked by a target until that has answered or signal_timeout is over.
     const TimestampTz window = waiting_since_ + settings::batch_window * kMillisecond;
     const bool blocked = messages_.front() != nullptr && messages_.front()->position > gate(now);
-    earliest = std::min(earliest, blocked ? now + settings::signal_timeout * kMillisecond : window);
+    earliest = std::min(earliest, std::max(window, blocked ? gate_opens(now) : signals_retry_at_));
   }
   return earliest;
 }

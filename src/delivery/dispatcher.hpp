@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "core/backoff.hpp"
 #include "core/message_queue.hpp"
 #include "delivery/target.hpp"
 #include "journal/board.hpp"
@@ -21,8 +22,12 @@ class Dispatcher {
  public:
   explicit Dispatcher(journal::Board& board) : board_(board) {}
 
-  // Makes the targets what the definitions say; what is owed to those that stay is still owed.
-  void set_targets(const std::vector<TargetDefinition>& definitions);
+  // Makes the targets what the definitions say; what is owed to those that stay is still owed. Those that are new,
+  // or enabled again, have everything of `base` and read the rest from the journal: batches that name them may
+  // have been taken before they were known.
+  void set_targets(const std::vector<TargetDefinition>& definitions, const core::XidSnapshot& base);
+  // A batch named a server that is not known: the catalogs must be read before anything is concluded.
+  bool lacks_servers() const { return lacks_servers_; }
   const std::vector<std::unique_ptr<Target>>& targets() const { return targets_; }
 
   // One transaction: begin, its chunks, end. `filter`: a scan of the journal, in which each target has its own
@@ -39,12 +44,12 @@ class Dispatcher {
 
   std::uint64_t position() const { return position_; }
   // No more batches should be taken for now: memory is bounded.
-  bool is_full() const { return messages_.size() + errors_.size() >= kMostWaiting; }
+  bool is_full() const { return messages_.size() + sending_.size() + errors_.size() >= kMostWaiting; }
 
   // Drives the targets.
   void advance(TimestampTz now);
-  // Sends the messages and writes the errors whose turn has come, each call in one transaction at the most.
-  // May raise an error. False: nothing was due.
+  // Sends the messages and writes the errors whose turn has come, each in one transaction. One that fails, or would
+  // wait for somebody's lock, is tried again later: deletes go on meanwhile. True: messages were sent.
   bool signal(TimestampTz now);
   // Messages are held while a scan of the journal runs, and sorted when it is done.
   void hold_signals(bool hold);
@@ -73,21 +78,32 @@ class Dispatcher {
 
   Target* find(Oid server);
   void owe_key(const core::BatchReader::Item& item, std::uint64_t xid, const ScanFilter* filter);
+  bool is_gone(Oid server);
   bool is_repeated(const core::ErrorRecord& error);
   void start_probe(std::string_view bytes, TimestampTz committed);
   void advance_probes(TimestampTz now);
   std::uint64_t gate(TimestampTz now) const;
   bool signals_are_due(TimestampTz now) const;
-  void send(std::uint64_t up_to);
+  TimestampTz gate_opens(TimestampTz now) const;
+  std::uint64_t oldest_unsent();
+  bool send_messages(std::uint64_t up_to, TimestampTz now);
+  bool write_errors(TimestampTz now);
+  void retry_signals(TimestampTz now);
 
   journal::Board& board_;
   std::vector<std::unique_ptr<Target>> targets_;
   core::MessageQueue messages_;
+  std::vector<core::MessageQueue::Waiting> sending_;  // taken from the queue, not yet committed
   std::vector<LoggedError> errors_;
+  int failed_writes_ = 0;                // of errors_, in a row
+  core::Backoff signals_backoff_;
+  TimestampTz signals_retry_at_ = 0;
   std::unordered_map<std::string, TimestampTz> logged_;  // when each error was last written
   std::vector<Probe> probes_;
   std::uint64_t position_ = 0;
   std::uint64_t signalled_ = 0;
+  std::vector<std::uint32_t> unknown_;   // servers that batches named and the catalogs did not
+  bool lacks_servers_ = false;
   TimestampTz batch_time_ = 0;
   TimestampTz waiting_since_ = 0;  // the oldest unsent message or error
   bool held_ = false;

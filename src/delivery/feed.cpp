@@ -15,8 +15,9 @@ constexpr int kEntriesAtOnce = 2000;
 }
 
 void Feed::begin_full_scan(const pg::Extension& extension) {
+  ++full_scans_;
   for (const auto& target : dispatcher_.targets()) {
-    if (scan_.active() && target->server() == filter_.only_target) target->detach();
+    if (scan_.active() && target->server() == filter_.only_target) target->fall_behind();
   }
   // In this order: what is flagged, prepared or committed after each step is seen by a later one, or flagged
   // again.
@@ -34,7 +35,11 @@ void Feed::begin_full_scan(const pg::Extension& extension) {
       if (!target->is_detached()) target->taken = base_;
     }
   } else {
-    for (const auto& target : dispatcher_.targets()) target->taken = target->delivered;
+    // The first scan of this worker.
+    for (const auto& target : dispatcher_.targets()) {
+      target->attach();
+      target->taken = target->delivered;
+    }
   }
   dispatcher_.hold_signals(true);
   pg_atomic_fetch_add_u64(&board_.counters.journal_scans, 1);

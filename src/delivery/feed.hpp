@@ -35,6 +35,11 @@ class Feed {
   // Takes all that the ring holds now, into memory only. No transaction.
   void drain_ring(TimestampTz now);
 
+  // How many scans for all have begun.
+  std::uint64_t full_scans() const { return full_scans_; }
+  // Everything visible in it has been taken.
+  const core::XidSnapshot& base() const { return base_; }
+
   bool is_scanning() const { return scan_.active(); }
   bool is_scanning_for_all() const { return scan_.active() && filter_.only_target == 0; }
   bool must_read_journal() const { return pg_atomic_read_u32(&slot_.read_journal) != 0; }
@@ -71,6 +76,7 @@ class Feed {
   Dispatcher::ScanFilter filter_;
   std::vector<std::uint64_t> sorted_recent_;
   TimestampTz scan_time_ = 0;
+  std::uint64_t full_scans_ = 0;
   std::string payload_;
 };
 

@@ -97,10 +97,11 @@ void settle(journal::DatabaseSlot& slot, Known& known, TimestampTz now) {
     known.handle = nullptr;
     if (slot.state != journal::WorkerState::absent) {
       // Ended by request, or after a healthy while: no reason to hesitate.
-      if (slot.holds > 0 || now >= known.started + kHealthy) known.backoff.reset();
+      if (slot.state == journal::WorkerState::held || now >= known.started + kHealthy) known.backoff.reset();
       known.next_start = now + known.backoff.next(static_cast<std::uint32_t>(now)) * 1000;
     }
   }
+  if (slot.state == journal::WorkerState::held) slot.state = journal::WorkerState::none;
   if (slot.state == journal::WorkerState::absent) {
     known.absent = !known.asked;  // what was asked for meanwhile it may have missed
     slot.state = journal::WorkerState::none;

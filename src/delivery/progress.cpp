@@ -4,36 +4,15 @@
 
 #include "delivery/transactions.hpp"
 #include "journal/segment.hpp"
-#include "pg/xid.hpp"
 
 namespace cache_invalidate::delivery {
 namespace {
 
 constexpr TimestampTz kTick = 1000000;
+constexpr TimestampTz kLongestPause = 30 * kTick;
 constexpr TimestampTz kRotateAfter = 5 * kTick;          // so that an idle journal is empty soon
 constexpr BlockNumber kRotatePages = 16 * 1024 * 1024 / BLCKSZ;
 constexpr std::size_t kMostCheckpoints = 64;
-
-// Who holds a writer's lock on the journal and may have become visible in `snapshot` without having handed
-// over yet. Prepared transactions hold it too, but hand over nothing.
-void find_holders(const pg::Extension& extension, const core::XidSnapshot& snapshot,
-                  std::vector<VirtualTransactionId>& holders) {
-  const FullTransactionId next = ReadNextFullTransactionId();
-  for (const Oid table : {extension.journal[0], extension.journal[1]}) {
-    LOCKTAG tag;
-    SET_LOCKTAG_RELATION(tag, MyDatabaseId, table);
-    int count;
-    const VirtualTransactionId* vxids = GetLockConflicts(&tag, ShareLock, &count);
-    for (int i = 0; i < count; ++i) {
-      if (!pg::is_valid_backend(vxids[i])) continue;
-      const PGPROC* proc = pg::proc_of(vxids[i]);
-      const TransactionId xid = proc == nullptr ? InvalidTransactionId : proc->xid;
-      // Still running in the snapshot: not visible.
-      if (TransactionIdIsValid(xid) && !snapshot.contains(pg::widen_xid(xid, next))) continue;
-      holders.push_back(vxids[i]);
-    }
-  }
-}
 
 }  // namespace
 
@@ -72,26 +51,34 @@ void Progress::begin_checkpoint() {
     // Its batch is in the journal only; the scan is a checkpoint itself.
     feed_.begin_full_scan(transaction.extension());
   } else {
-    pending_holders_.clear();
-    find_holders(transaction.extension(), pending_snapshot_, pending_holders_);
+    // Before a transaction becomes visible it is announced: whoever is not announced now has handed over.
+    pg_memory_barrier();
+    pending_writers_.clear();
+    journal::for_each_announced([this](const journal::Announced& writer) {
+      if (pending_snapshot_.contains(writer.xid)) pending_writers_.push_back(writer);
+    });
     pending_ = true;
     pending_drains_ = false;
+    pending_scans_ = feed_.full_scans();
   }
   transaction.commit();
 }
 
 void Progress::continue_checkpoint() {
-  const auto has_ended = [](const VirtualTransactionId& vxid) { return VirtualXactLock(vxid, false); };
+  const auto has_ended = [](const journal::Announced& writer) { return !journal::is_still_announced(writer); };
   if (!pending_drains_) {
-    pending_holders_.erase(std::remove_if(pending_holders_.begin(), pending_holders_.end(), has_ended), pending_holders_.end());
-    if (!pending_holders_.empty()) return;
+    pending_writers_.erase(std::remove_if(pending_writers_.begin(), pending_writers_.end(), has_ended), pending_writers_.end());
+    if (!pending_writers_.empty()) return;
+    pg_memory_barrier();
     pending_ring_ = board_.ring()->reserved();
     pending_drains_ = true;
   }
   if (board_.ring()->consumed() < pending_ring_) return;
   pending_ = false;
   // Something of the snapshot may be in the journal only: a scan follows, and is a checkpoint itself.
-  if (feed_.must_read_journal() || feed_.is_scanning_for_all() || feed_.has_ended_prepared(pending_snapshot_)) return;
+  // The same if a scan began since: its moment is newer than this snapshot.
+  if (feed_.must_read_journal() || feed_.full_scans() != pending_scans_ || feed_.has_ended_prepared(pending_snapshot_)) return;
+  if (dispatcher_.lacks_servers()) return;
   feed_.advance_base(pending_snapshot_);
   checkpoint_position_ = dispatcher_.position();
   checkpoints_.push_back({pending_snapshot_, checkpoint_position_});
@@ -147,16 +134,20 @@ void Progress::write_watermark() {
 }
 
 bool Progress::try_truncate(int segment, TimestampTz now) {
-  if (!dispatcher_.is_delivered(feed_.last_position(segment))) return false;
+  if (now < next_truncate_ || !dispatcher_.is_delivered(feed_.last_position(segment))) return false;
   if (watermark_segment_ == segment) write_watermark();
   if (watermark_segment_ == segment) return false;  // the other one is locked by somebody
   const WorkerTransaction transaction("truncating the journal");
   bool done = false;
+  // Each attempt costs a transaction id where there are standbys: a writer that stays makes them rare.
+  truncate_pause_ = std::min(std::max(2 * truncate_pause_, kTick), kLongestPause);
+  next_truncate_ = now + truncate_pause_;
   if (journal::try_lock_for_truncate(transaction.extension(), segment)) {
+    truncate_pause_ = 0;
     // No writer is left in this segment, and each has handed over: now we can know all that it owes. One that
     // was prepared may have been committed since, by somebody who hands nothing over.
     feed_.drain_ring(now);
-    if (!feed_.must_read_journal() && !feed_.has_ended_prepared(journal::take_snapshot()) &&
+    if (!feed_.must_read_journal() && !feed_.has_ended_prepared(journal::take_snapshot()) && !dispatcher_.lacks_servers() &&
         dispatcher_.is_delivered(feed_.last_position(segment))) {
       journal::truncate(transaction.extension(), segment);
       feed_.forget_position(segment);

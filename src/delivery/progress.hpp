@@ -5,9 +5,9 @@
 // acknowledged the position has everything of the snapshot. What each target has is written to the journal
 // as a watermark row, so that a restart repeats about a second and not the whole journal.
 //
-// The proof: a transaction becomes visible a moment before it hands over, and holds its lock on the journal
-// until after. So whoever holds a lock when the snapshot has been taken, and is not still running in it, is
-// waited for; then the ring is taken as far as it was filled.
+// The proof: a transaction becomes visible a moment before it hands over, and is announced in shared memory from
+// before it writes until after it has handed over. So whoever is announced when the snapshot has been taken, and had
+// ended in it, is waited for; then the ring is taken as far as it was filled.
 #pragma once
 
 #include <cstdint>
@@ -60,7 +60,8 @@ class Progress {
   std::deque<Checkpoint> checkpoints_;           // oldest first
   bool pending_ = false;                         // a checkpoint is being taken
   core::XidSnapshot pending_snapshot_;
-  std::vector<VirtualTransactionId> pending_holders_;
+  std::vector<journal::Announced> pending_writers_;
+  std::uint64_t pending_scans_ = 0;
   std::uint64_t pending_ring_ = 0;
   bool pending_drains_ = false;
   std::uint64_t checkpoint_position_ = 0;        // of the last one taken
@@ -69,6 +70,8 @@ class Progress {
   int watermark_segment_ = -1;                   // where the last one stands
   TimestampTz next_tick_ = 0;
   TimestampTz rotated_ = 0;
+  TimestampTz truncate_pause_ = 0;
+  TimestampTz next_truncate_ = 0;
   BlockNumber pages_[2] = {0, 0};
 };
 

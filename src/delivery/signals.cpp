@@ -2,13 +2,21 @@
 
 #include "pg/clock.hpp"
 #include "pg/extension.hpp"
+#include "pg/guard.hpp"
 #include "pg/settings.hpp"
+#include "pg/text.hpp"
 
 namespace cache_invalidate::delivery {
 namespace {
 
-const char* server_text(const std::string& utf8) {
-  return pg_any_to_server(utf8.c_str(), static_cast<int>(utf8.size()), PG_UTF8);
+constexpr int kLockTimeout = 100;  // milliseconds
+
+// Undoes what is left of a transaction that failed, and says why.
+void abandon(const ErrorData& error) {
+  ereport(LOG, (errmsg("cache_invalidate: could not send messages, will try again: %s",
+                       error.message == nullptr ? "unrecognized error" : error.message)));
+  AbortCurrentTransaction();
+  pgstat_report_activity(STATE_IDLE, nullptr);
 }
 
 }  // namespace
@@ -19,7 +27,7 @@ SignalTransaction::SignalTransaction() {
 }
 
 bool SignalTransaction::notify(const core::Message& message) {
-  const char* channel = message.shape.has_channel ? server_text(message.shape.channel) : settings::notify_channel;
+  const char* channel = message.shape.has_channel ? pg::from_utf8(message.shape.channel) : settings::notify_channel;
   if (channel[0] == '\0') return false;
   // Async_Notify copies both.
   Async_Notify(channel, core::render_payload(message, GetDatabaseEncoding() != PG_UTF8).c_str());
@@ -40,8 +48,8 @@ void SignalTransaction::log_error(const std::string& table, const std::string& o
       "VALUES ($1, $2, $3, $4, $5)",
       quote_identifier(get_namespace_name(extension->schema)));
   Oid types[] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID};
-  Datum values[] = {CStringGetTextDatum(server_text(table)), CStringGetTextDatum(server_text(operation)),
-                    CStringGetTextDatum(server_text(message)), CStringGetTextDatum(server_text(context)),
+  Datum values[] = {CStringGetTextDatum(pg::from_utf8(table)), CStringGetTextDatum(pg::from_utf8(operation)),
+                    CStringGetTextDatum(pg::from_utf8(message)), CStringGetTextDatum(pg::from_utf8(context)),
                     TimestampTzGetDatum(pg::server_time(time))};
   SPI_execute_with_args(sql, lengthof(types), types, values, nullptr, false, 0);
 }
@@ -53,6 +61,26 @@ void SignalTransaction::commit() {
   }
   CommitTransactionCommand();
   pgstat_report_activity(STATE_IDLE, nullptr);
+}
+
+bool run_signal_transaction(const std::function<void(SignalTransaction&)>& fill) {
+  const MemoryContext context = CurrentMemoryContext;
+  const int lock_timeout = LockTimeout;
+  bool done = false;
+  try {
+    LockTimeout = kLockTimeout;
+    pg::guarded([&] {
+      SignalTransaction transaction;
+      fill(transaction);
+      transaction.commit();
+    });
+    done = true;
+  } catch (const pg::PgError& error) {
+    abandon(*error.data());
+  }
+  LockTimeout = lock_timeout;
+  MemoryContextSwitchTo(context);
+  return done;
 }
 
 }  // namespace cache_invalidate::delivery

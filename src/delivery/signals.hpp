@@ -2,14 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "core/payload.hpp"
 
 namespace cache_invalidate::delivery {
 
-// One transaction of the worker. Every call may raise an error, which ends the worker: what was not
-// committed is still in the journal.
+// One transaction of the worker. Every call may raise an error; only run_signal_transaction() makes one.
 class SignalTransaction {
  public:
   SignalTransaction();
@@ -26,5 +26,9 @@ class SignalTransaction {
  private:
   bool spi_ = false;
 };
+
+// Runs `fill` in a transaction and commits it. It waits for locks only a moment, since the deletes wait with it.
+// False: it failed and was rolled back; the reason is in the server log.
+bool run_signal_transaction(const std::function<void(SignalTransaction&)>& fill);
 
 }  // namespace cache_invalidate::delivery

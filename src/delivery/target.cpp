@@ -97,15 +97,26 @@ void Target::detach() {
     ereport(LOG, (errmsg("cache_invalidate: server \"%s\" is owed more than max_backlog_keys: the rest stays in the journal",
                          definition_.name.c_str())));
   }
+  fall_behind();
+}
+
+void Target::fall_behind() {
   detached_ = true;
   keys_.forget_collected();
   sweep_.patterns().forget_collected();
 }
 
+void Target::start_behind(const core::XidSnapshot& snapshot) {
+  delivered = taken = snapshot;
+  fall_behind();
+}
+
 bool Target::is_waited_for(TimestampTz now) const {
   if (!options_.enabled || state_ == journal::TargetState::down || detached_) return false;
-  return now < owed_since_ + settings::signal_timeout * kMillisecond;
+  return now < waited_until();
 }
+
+TimestampTz Target::waited_until() const { return owed_since_ + settings::signal_timeout * kMillisecond; }
 
 void Target::connect(TimestampTz now) {
   socket_changed_ = true;

@@ -40,6 +40,8 @@ class Target {
 
   // Everything up to here is acknowledged.
   std::uint64_t acknowledged() const { return std::min(keys_.acknowledged(), sweep_.patterns().acknowledged()); }
+  // Until when messages wait for it.
+  TimestampTz waited_until() const;
   // Whether messages wait for its acknowledgement: not when it is down, and not longer than signal_timeout.
   bool is_waited_for(TimestampTz now) const;
 
@@ -61,6 +63,9 @@ class Target {
   // Owes more than memory holds: what is not on its way is forgotten, and the journal is read when the target
   // is up and idle.
   void detach();
+  // It has what `snapshot` contains, and must read the rest from the journal.
+  void start_behind(const core::XidSnapshot& snapshot);
+  void fall_behind();
   void attach() { detached_ = false; }
   bool is_detached() const { return detached_; }
   // What it has acknowledged all of (for watermarks), what it was told all of (for scans of the journal), and

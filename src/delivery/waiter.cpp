@@ -1,5 +1,7 @@
 #include "delivery/waiter.hpp"
 
+#include <algorithm>
+
 namespace cache_invalidate::delivery {
 namespace {
 constexpr int kEventsAtOnce = 64;
@@ -13,11 +15,14 @@ Waiter::~Waiter() {
 // A socket that was closed has left the set by itself and its number may be another's now: whenever any
 // changed, the set is made anew. That happens at connects only.
 void Waiter::watch(const std::vector<std::unique_ptr<Target>>& targets) {
-  bool changed = set_ == nullptr;
+  const auto is_same = [](const Target* watched, const std::unique_ptr<Target>& target) { return watched == target.get(); };
+  bool changed = set_ == nullptr || !std::equal(watched_.begin(), watched_.end(), targets.begin(), targets.end(), is_same);
   for (const auto& target : targets) changed = target->take_socket_changed() || changed;
   if (changed) {
     if (set_ != nullptr) FreeWaitEventSet(set_);
     sockets_.clear();
+    watched_.clear();
+    for (const auto& target : targets) watched_.push_back(target.get());
     set_ = pg::create_wait_event_set(static_cast<int>(targets.size()) + kFixedEvents);
     AddWaitEventToSet(set_, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, nullptr);
     AddWaitEventToSet(set_, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, nullptr, nullptr);

@@ -31,6 +31,7 @@ class Waiter {
 
   WaitEventSet* set_ = nullptr;
   std::vector<Socket> sockets_;
+  std::vector<const Target*> watched_;  // whom the set was made for: compared, never followed
 };
 
 }  // namespace cache_invalidate::delivery

@@ -58,7 +58,7 @@ void leave_slot(int /*code*/, Datum /*argument*/) {
   if (slot->worker_pid == MyProcPid) {
     slot->worker_pid = 0;
     slot->worker_proc = -1;
-    if (slot->state != journal::WorkerState::absent) slot->state = journal::WorkerState::none;
+    if (slot->state == journal::WorkerState::running) slot->state = journal::WorkerState::none;
   }
   LWLockRelease(shared->lock);
   ConditionVariableBroadcast(&shared->worker_changed);
@@ -84,11 +84,15 @@ journal::DatabaseSlot* enter_slot() {
   return slot;
 }
 
+void set_slot_state(journal::WorkerState state) {
+  LWLockAcquire(journal::shared_state()->lock, LW_EXCLUSIVE);
+  worker->slot->state = state;
+  LWLockRelease(journal::shared_state()->lock);
+}
+
 [[noreturn]] void leave_for_good() {
   AbortCurrentTransaction();
-  LWLockAcquire(journal::shared_state()->lock, LW_EXCLUSIVE);
-  worker->slot->state = journal::WorkerState::absent;
-  LWLockRelease(journal::shared_state()->lock);
+  set_slot_state(journal::WorkerState::absent);
   journal::drop_board(*worker->slot);
   proc_exit(0);
 }
@@ -104,7 +108,7 @@ void read_catalogs(TimestampTz now) {
   }
   read_targets(extension, worker->definitions);
   transaction.commit();
-  worker->dispatcher->set_targets(worker->definitions);
+  worker->dispatcher->set_targets(worker->definitions, worker->feed->base());
 }
 
 void start() {
@@ -138,6 +142,7 @@ void handle_requests(TimestampTz now) {
   }
   if (worker->slot->holds > 0) {
     worker->progress->finish(now);
+    set_slot_state(journal::WorkerState::held);
     proc_exit(0);
   }
   if (pg_atomic_exchange_u32(&worker->slot->catalog_changed, 0) != 0 || now >= worker->next_sweep) read_catalogs(now);
@@ -172,6 +177,7 @@ void run_cycle() {
   handle_requests(now);
   start_scans();
   const bool more = worker->feed->pump(now);
+  if (worker->dispatcher->lacks_servers()) read_catalogs(now);
   worker->dispatcher->advance(now);
   const bool signalled = worker->dispatcher->signal(now);
   worker->progress->run(now);
@@ -179,7 +185,7 @@ void run_cycle() {
   now = GetCurrentTimestamp();
   if (signalled) worker->board->last_delivery = now;
   const TimestampTz deadline = std::min({worker->dispatcher->deadline(now), worker->progress->deadline(), worker->next_sweep});
-  const bool busy = more || signalled || worker->feed->must_read_journal();
+  const bool busy = more || signalled || (worker->feed->must_read_journal() && !worker->dispatcher->is_full());
   worker->waiter.wait(worker->dispatcher->targets(), busy ? 0 : milliseconds_until(now, deadline));
 }
 

@@ -31,12 +31,12 @@ void init_counters(Board& board) {
   }
 }
 
-void keep(DatabaseSlot& slot, dsm_segment* segment) {
+void keep(DatabaseSlot& slot, dsm_segment* segment, std::uint32_t generation) {
   dsm_pin_mapping(segment);
   attachment.slot = &slot;
   attachment.segment = segment;
   attachment.board = static_cast<Board*>(dsm_segment_address(segment));
-  attachment.generation = pg_atomic_read_u32(&slot.generation);
+  attachment.generation = generation;
 }
 
 }  // namespace
@@ -45,7 +45,7 @@ Board* create_board(DatabaseSlot& slot) {
   detach();
   if (slot.ring != 0) {
     if (dsm_segment* existing = dsm_attach(slot.ring)) {
-      keep(slot, existing);
+      keep(slot, existing, pg_atomic_read_u32(&slot.generation));
       return attachment.board;
     }
   }
@@ -65,7 +65,7 @@ Board* create_board(DatabaseSlot& slot) {
   slot.ring = dsm_segment_handle(segment);
   pg_atomic_fetch_add_u32(&slot.generation, 1);
   LWLockRelease(shared_state()->lock);
-  keep(slot, segment);
+  keep(slot, segment, pg_atomic_read_u32(&slot.generation));
   return attachment.board;
 }
 
@@ -92,12 +92,15 @@ Board* attach_board() {
   detach();
   DatabaseSlot* slot = find_slot(MyDatabaseId);
   if (slot == nullptr) return nullptr;
-  // The handle and the generation must belong together, and the segment must not go in between.
+  // Handle and generation must belong together, but attaching may raise an error: not under the lock.
   LWLockAcquire(shared_state()->lock, LW_SHARED);
-  dsm_segment* segment = slot->database == MyDatabaseId && slot->ring != 0 ? dsm_attach(slot->ring) : nullptr;
-  if (segment != nullptr) keep(*slot, segment);
+  const dsm_handle handle = slot->database == MyDatabaseId ? slot->ring : 0;
+  const std::uint32_t generation = pg_atomic_read_u32(&slot->generation);
   LWLockRelease(shared_state()->lock);
-  return attachment.board;
+  dsm_segment* segment = handle == 0 ? nullptr : dsm_attach(handle);
+  if (segment == nullptr) return nullptr;
+  keep(*slot, segment, generation);
+  return attached_board();
 }
 
 }  // namespace cache_invalidate::journal

@@ -10,6 +10,7 @@ shmem_startup_hook_type previous_startup_hook = nullptr;
 shmem_request_hook_type previous_request_hook = nullptr;
 #endif
 SharedState* state = nullptr;
+AnnouncedArray* announced = nullptr;
 
 std::uint32_t slot_count() { return static_cast<std::uint32_t>(Max(max_worker_processes, 1)); }
 
@@ -17,8 +18,12 @@ Size shared_size() {
   return offsetof(SharedState, slot) + static_cast<Size>(slot_count()) * sizeof(DatabaseSlot);
 }
 
+Size announced_size() {
+  return offsetof(AnnouncedArray, xid) + static_cast<Size>(pg::proc_number_limit()) * sizeof(pg_atomic_uint64);
+}
+
 void request() {
-  RequestAddinShmemSpace(shared_size());
+  RequestAddinShmemSpace(shared_size() + announced_size());
   RequestNamedLWLockTranche(kName, 1);
 }
 
@@ -60,7 +65,18 @@ void on_startup() {
       free_slot(slot);
     }
   }
+  announced = static_cast<AnnouncedArray*>(ShmemInitStruct("cache_invalidate announced", announced_size(), &found));
+  if (!found) {
+    announced->size = static_cast<std::uint32_t>(pg::proc_number_limit());
+    for (std::uint32_t i = 0; i < announced->size; ++i) pg_atomic_init_u64(&announced->xid[i], 0);
+  }
   LWLockRelease(AddinShmemInitLock);
+}
+
+void announce(std::uint64_t xid) {
+  if (announced == nullptr) return;
+  const auto place = static_cast<std::uint32_t>(pg::own_proc_number());
+  if (place < announced->size) pg_atomic_write_u64(&announced->xid[place], xid);
 }
 
 void wake(int proc) {
@@ -81,6 +97,19 @@ void request_shared_memory() {
 }
 
 SharedState* shared_state() { return state; }
+AnnouncedArray* announced_transactions() { return announced; }
+
+void announce_transaction(std::uint64_t xid) noexcept { announce(xid); }
+
+void withdraw_transaction() noexcept {
+  // What was handed over must be seen by whoever sees that it is withdrawn.
+  pg_memory_barrier();
+  announce(0);
+}
+
+bool is_still_announced(const Announced& transaction) {
+  return pg_atomic_read_u64(&announced->xid[transaction.place]) == transaction.xid;
+}
 
 DatabaseSlot* find_slot(Oid database) {
   if (state == nullptr) return nullptr;

@@ -14,7 +14,8 @@ enum class WorkerState : std::uint32_t {
   none,      // not running
   starting,  // asked for by the launcher
   running,
-  absent     // looked, and the extension is not in this database
+  absent,    // looked, and the extension is not in this database
+  held       // left because a session asked for it
 };
 
 struct DatabaseSlot {
@@ -47,6 +48,21 @@ struct SharedState {
 // From _PG_init, while the postmaster preloads.
 void request_shared_memory();
 
+// Transactions on their way from the journal to the hand-over: a backend announces its own with the first row it
+// writes and withdraws it when it has handed over, or aborted. So whoever finds a transaction that has
+// committed and is not announced knows that it has handed over, if it ever wrote. Neither call can fail.
+void announce_transaction(std::uint64_t xid) noexcept;
+void withdraw_transaction() noexcept;
+
+// Worker: calls `visit` for each announced transaction.
+struct Announced {
+  std::uint32_t place;
+  std::uint64_t xid;
+};
+template <typename Visit>
+void for_each_announced(Visit visit);
+bool is_still_announced(const Announced& transaction);
+
 // nullptr: the library was not preloaded.
 SharedState* shared_state();
 
@@ -62,5 +78,20 @@ void wake_launcher();
 
 // The launcher shall look whether the database needs a worker.
 void request_probe(Oid database);
+
+struct AnnouncedArray {
+  std::uint32_t size;
+  pg_atomic_uint64 xid[FLEXIBLE_ARRAY_MEMBER];  // by process number; 0: none
+};
+AnnouncedArray* announced_transactions();
+
+template <typename Visit>
+void for_each_announced(Visit visit) {
+  AnnouncedArray* all = announced_transactions();
+  for (std::uint32_t i = 0; all != nullptr && i < all->size; ++i) {
+    const std::uint64_t xid = pg_atomic_read_u64(&all->xid[i]);
+    if (xid != 0) visit(Announced{i, xid});
+  }
+}
 
 }  // namespace cache_invalidate::journal

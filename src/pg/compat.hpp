@@ -20,19 +20,22 @@ inline WaitEventSet* create_wait_event_set(int events) {
 #endif
 }
 
-inline bool is_valid_backend(const VirtualTransactionId& vxid) {
-#if PG_VERSION_NUM >= 170000
-  return vxid.procNumber != INVALID_PROC_NUMBER;
+// One more than the highest number of a process that may write: known before the server knows it itself.
+inline int proc_number_limit() {
+  constexpr int kSpecialProcesses = 64;
+#if PG_VERSION_NUM >= 180000
+  const int autovacuum = autovacuum_worker_slots;
 #else
-  return vxid.backendId != InvalidBackendId;
+  const int autovacuum = autovacuum_max_workers;
 #endif
+  return MaxConnections + autovacuum + max_worker_processes + max_wal_senders + kSpecialProcesses;
 }
 
-inline PGPROC* proc_of(const VirtualTransactionId& vxid) {
-#if PG_VERSION_NUM >= 170000
-  return ProcNumberGetProc(vxid.procNumber);
+inline bool owns_database(Oid database, Oid role) {
+#if PG_VERSION_NUM >= 160000
+  return object_ownercheck(DatabaseRelationId, database, role);
 #else
-  return BackendIdGetProc(vxid.backendId);
+  return pg_database_ownercheck(database, role);
 #endif
 }
 
