@@ -95,8 +95,22 @@ UNIT_EXTRA_SRCS = \
 
 # sql/NAME.sql with expected/NAME.out. Those of REGRESS_UNPRELOADED are run a second time on a server
 # that does not preload the library.
-REGRESS =
-REGRESS_UNPRELOADED = $(firstword $(REGRESS))
+REGRESS = \
+	install \
+	preloading \
+	arguments \
+	servers \
+	capture \
+	keys \
+	transactions \
+	prepared \
+	functions \
+	worker
+REGRESS_UNPRELOADED = $(filter-out worker,$(REGRESS))
 
 # test/isolation/specs/NAME.spec with test/isolation/expected/NAME.out
-ISOLATION =
+ISOLATION = \
+	savepoints \
+	ddl \
+	overlap \
+	two_phase

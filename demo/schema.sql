@@ -51,11 +51,10 @@ CREATE TRIGGER cache_invalidation_users
   EXECUTE FUNCTION notify_cache_invalidation(
     'resource=user', 'key=user:{id}', 'columns=name', 'format=resource');
 
-CREATE TRIGGER cache_invalidation_projects          -- messages in the default shape, "record"
+CREATE TRIGGER cache_invalidation_projects          -- messages in the default shape, with the table's name
   AFTER INSERT OR UPDATE OR DELETE ON projects FOR EACH ROW
   EXECUTE FUNCTION notify_cache_invalidation(
-    'resource=project', 'key=project:{id}', 'key=project:bundle:{id}', 'key=projects:owned:{owner_id}',
-    'fields=name,owner_id');
+    'key=project:{id}', 'key=project:bundle:{id}', 'key=projects:owned:{owner_id}', 'fields=name,owner_id');
 
 CREATE TRIGGER cache_invalidation_sprints
   AFTER INSERT OR UPDATE OR DELETE ON sprints FOR EACH ROW

@@ -7,17 +7,17 @@ import threading
 import time
 from datetime import datetime
 
-from show import dim, milliseconds
-
-PATIENCE = 15.0  # seconds that a delivery may take before the demo calls it missing
+PATIENCE = 15.0   # seconds that a delivery may take before the demo calls it missing
+TOO_EARLY = 0.03  # seconds in which it is seen that nothing leaves before the commit
 
 
 class Listener(threading.Thread):
-    """Receives NOTIFY on a connection of its own and notes when each message came."""
+    """Receives NOTIFY in a session of its own and notes when each message came."""
 
     def __init__(self, connection):
         super().__init__(daemon=True)
         self.connection, self.messages, self.ended = connection, queue.Queue(), False
+        self.received = 0
         connection.cursor().execute("LISTEN cache_invalidation")
 
     def run(self):
@@ -25,6 +25,7 @@ class Listener(threading.Thread):
             if select.select([self.connection], [], [], 0.2)[0]:
                 self.connection.poll()
                 while self.connection.notifies:
+                    self.received += 1
                     self.messages.put((time.perf_counter(), self.connection.notifies.pop(0).payload))
 
     def take(self, count, seconds=PATIENCE):
@@ -48,14 +49,15 @@ class Listener(threading.Thread):
 
 
 def message_fits(payload, expected):
-    """Exactly the expected members, apart from time and batch; numbers may come as strings."""
-    rest = {k: v for k, v in payload.items() if k not in ("timestamp", "batch_id")}
-    if set(rest) != set(expected) or any(str(rest[k]) != str(expected[k]) for k in rest):
-        return False
-    try:  # the shape "record" has a number and the transaction, the shape "resource" has ISO 8601
+    """Exactly the expected members, and the time of the commit; the shape "record" has the transaction too."""
+    payload = dict(payload)
+    try:
+        committed = payload.pop("timestamp")
         if "record_id" in payload:
-            return isinstance(payload["timestamp"], float) and payload["batch_id"].isdigit()
-        return datetime.fromisoformat(payload["timestamp"]).tzinfo is not None
+            int(payload.pop("batch_id"))
+        else:
+            committed = datetime.fromisoformat(committed).timestamp()
+        return payload == expected and abs(time.time() - committed) < 300
     except (KeyError, TypeError, ValueError):
         return False
 
@@ -95,9 +97,7 @@ class World:
 
     def write(self, *statements):
         """Commits the statements in one transaction; returns when COMMIT had returned, and how long it took."""
-        with self.writer.cursor() as cursor:
-            for statement in statements:
-                cursor.execute(statement)
+        self.execute(statements)
         start = time.perf_counter()
         self.writer.commit()
         end = time.perf_counter()
@@ -115,47 +115,47 @@ class World:
 
     def sentinel(self):
         """A change of which the message proves that whatever was committed before has been delivered.
-        Returns the messages that came before it; its key is taken out of the model."""
+        Returns the texts of those that came before it; its key is taken out of the model."""
         self.sentinels += 1
         since, _ = self.write(f"UPDATE users SET name = 'sentinel {self.sentinels}' WHERE id = 6")
-        before, found = self.listener.take_until(lambda m: m.get("resource") == "user" and str(m.get("id")) == "6")
+        before, found = self.listener.take_until(lambda m: m.get("resource") == "user" and m.get("id") == "6")
         self.watch(["user:6"], since)
         self.model.discard("user:6")
         self.touched.add("user:6")
         if not found:
             self.show.check(False, "the message of the following change arrived")
-        return before
+        return [text for _, text in before]
 
-    def check_rest(self):
+    def execute(self, statements):
+        with self.writer.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+
+    def check_rest(self, claim=""):
         """All other keys are still there, and none came back."""
         actual = self.cache.all_keys()
-        wrong = sorted(self.model ^ actual)
-        return self.show.check(not wrong, f"all {len(self.model)} other keys are still cached",
-                               f"differ: {', '.join(wrong[:8])}")
+        self.show.check(actual == self.model, claim or f"all {len(self.model)} other keys are still cached",
+                        f"missing: {sorted(self.model - actual)[:8]}; too many: {sorted(actual - self.model)[:8]}")
 
     def change(self, statements, vanish, messages, fresh_only=False):
         """The usual step: make a change, see its keys go and its messages come, and nothing else."""
         show = self.show
         self.fill(fresh_only)
-        vanish = set(vanish) & self.model if fresh_only else set(vanish)
-        show.sql(*statements)
-        with self.writer.cursor() as cursor:
-            for statement in statements:
-                cursor.execute(statement)
-        missing = self.model - self.cache.all_keys()
-        show.check(not missing and self.listener.messages.empty(), "before COMMIT nothing is sent",
-                   f"gone: {sorted(missing)[:8]}")
+        show.sql(*(statements if len(statements) == 1 else ("BEGIN", *statements, "COMMIT")))
+        self.execute(statements)
+        early = self.watch(vanish, time.perf_counter(), TOO_EARLY)
+        show.check(not early and self.listener.messages.empty(), "before COMMIT nothing is sent",
+                   f"gone: {sorted(early)[:8]}, messages: {self.listener.messages.qsize()}")
         since, _ = self.write()
         gone = self.watch(vanish, since)
         received = self.listener.take(len(messages))
 
-        show.items("gone", [f"{k:<24} {dim(milliseconds(t) + ' after COMMIT returned')}"
-                            for k, t in sorted(gone.items(), key=lambda item: (item[1], item[0]))])
-        show.items("message", [f"{text} {dim(milliseconds(max(0.0, at - since)))}" for at, text in received], 4)
-        show.check(set(gone) == vanish, f"{len(vanish)} stale {'key is' if len(vanish) == 1 else 'keys are'} gone",
-                   f"left: {sorted(vanish - set(gone))[:8]}")
-        self.model -= vanish
-        self.touched |= vanish
+        show.timed("gone", [(t, key) for key, t in sorted(gone.items(), key=lambda item: (item[1], item[0]))])
+        show.timed("message", [(max(0.0, at - since), text) for at, text in received], 4)
+        show.check(set(gone) == set(vanish), f"{len(vanish)} stale {'key is' if len(vanish) == 1 else 'keys are'} gone",
+                   f"left: {sorted(set(vanish) - set(gone))[:8]}")
+        self.model -= set(vanish)
+        self.touched |= set(vanish)
         self.check_messages(received, messages)
         self.check_rest()
 
@@ -169,6 +169,6 @@ class World:
                 left.remove(fitting[0])
             else:
                 odd.append(text)
-        many = "message" if len(expected) == 1 else "messages"
-        self.show.check(not left and not odd, f"{len(expected)} {many} came, as expected",
+        claim = "the message is as expected" if len(expected) == 1 else f"the {len(expected)} messages are as expected"
+        self.show.check(not left and not odd, claim,
                         f"missing: {left[:3]}; not expected: {odd[:3]}")

@@ -2,6 +2,11 @@
 # What the scripts share: the server's installation, running as root and as an unprivileged user,
 # a private folder with servers in it, and waiting. Nothing here sleeps blindly.
 
+# One locale, and one that every machine has: that of the caller may be missing, and Redis then refuses
+# to start.
+unset LANGUAGE
+export LC_ALL=C.UTF-8
+
 say() { printf '%s\n' "$*"; }
 die() {
   printf '%s: %s\n' "$(basename "$0")" "$*" >&2
@@ -38,18 +43,39 @@ as_root() {
   if [ "$(id -u)" -eq 0 ]; then
     "$@"
   elif command -v sudo >/dev/null && { [ -t 0 ] || sudo -n true 2>/dev/null; }; then
-    sudo "$@"
+    sudo -- "$@"
   else
     say "this needs root, and there is neither root nor sudo: $*" >&2
     return 1
   fi
 }
 
-# PostgreSQL refuses to run as root: then it runs as its own user, or as nobody.
-SERVER_USER=$(id -un)
-if [ "$(id -u)" -eq 0 ]; then
-  if id postgres >/dev/null 2>&1; then SERVER_USER=postgres; else SERVER_USER=nobody; fi
-fi
+# quietly WHAT COMMAND...: says what it does, and shows the output only if it fails
+quietly() {
+  local output status=0
+  printf '%s ... ' "$1"
+  shift
+  output=$("$@" 2>&1) || status=$?
+  if [ $status -eq 0 ]; then say 'done'; else printf 'failed\n%s\n' "$output"; fi
+  return $status
+}
+
+# Installs what was built, as root if the server's folders are root's: install_module [VARIABLES OF MAKE...]
+install_module() {
+  local as=as_root
+  if [ -w "$("$PG_CONFIG" --pkglibdir)" ] && [ -w "$("$PG_CONFIG" --sharedir)/extension" ]; then as=; fi
+  # the server's user must be able to read it, whatever our umask is
+  $as sh -c 'umask 022 && exec make install "$@"' make PG_CONFIG="$PG_CONFIG" "$@"
+}
+
+# PostgreSQL refuses to run as root: then it runs as its own user, or as nobody. Call it after setup,
+# which may have made that user.
+find_server_user() {
+  SERVER_USER=$(id -un)
+  if [ "$(id -u)" -eq 0 ]; then
+    if id postgres >/dev/null 2>&1; then SERVER_USER=postgres; else SERVER_USER=nobody; fi
+  fi
+}
 as_server_user() {
   if [ "$(id -un)" = "$SERVER_USER" ]; then "$@"; else runuser -u "$SERVER_USER" -- "$@"; fi
 }
@@ -65,9 +91,10 @@ wait_until() {
 }
 
 # A private folder, WORK, that belongs to the unprivileged user and goes away with the script, and with
-# it every process that lives in it.
+# it every process that lives in it. In /tmp: a socket's path must be short, and that user must get there.
 make_work_dir() {
-  WORK=$(mktemp -d "${TMPDIR:-/tmp}/cache_invalidate.XXXXXX")
+  find_server_user
+  WORK=$(mktemp -d /tmp/cache_invalidate.XXXXXX)
   chown "$SERVER_USER" "$WORK"
   trap remove_work_dir EXIT
   trap 'exit 130' INT TERM HUP

@@ -5,19 +5,20 @@
 TEST_TIMEOUT=${TEST_TIMEOUT:-600}
 list() { make -s "print-$1"; }
 
-install_module() {
+install_for_tests() {
   heading install
-  as_root make install PG_CONFIG="$PG_CONFIG" COPT=-Werror >"$WORK/install.log" 2>&1 ||
-    { show 40 "$WORK/install.log" && return 1; }
-  say "installed into $("$PG_CONFIG" --pkglibdir)"
+  quietly "installing into $("$PG_CONFIG" --pkglibdir)" install_module COPT=-Werror
 }
 
 # The drivers write beside their input, and as another user: they get a copy of the tests. A test
 # without an expected file would stop them: there it is empty.
 copy_tree() {
-  local name
+  local name folder
   mkdir -p "$WORK"/{sql,expected,tap,tmp,locks} "$WORK"/test/{tap,isolation/expected}
-  cp -R Makefile ./*.mk ./*.control sql expected test "$WORK"/
+  cp Makefile ./*.mk ./*.control "$WORK"/
+  for folder in sql expected test; do
+    if [ -d $folder ]; then cp -R $folder "$WORK"/; fi  # git keeps no empty ones
+  done
   for name in $(list REGRESS); do : >>"$WORK/expected/$name.out"; done
   for name in $(list ISOLATION); do : >>"$WORK/test/isolation/expected/$name.out"; done
   chown -R "$SERVER_USER" "$WORK"

@@ -1,0 +1,134 @@
+# A PostgreSQL server with the library preloaded, and the table that the tests change.
+package CacheInvalidate::Node;
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+use CacheInvalidate::Wait;
+
+our @EXPORT = qw(new_node configure create_items items_trigger worker_pid wait_for_worker target journal_pages stat_of
+  wait_for_server kill_postmaster);
+
+# new_node(NAME, SETTING => VALUE...): initialized, not started. allows_streaming => 1 is an option, no setting;
+# so is preload => 0.
+sub new_node {
+    my ($name, %settings) = @_;
+    my $node = PostgreSQL::Test::Cluster->new($name);
+    my $streaming = delete $settings{allows_streaming};
+    my $preload   = delete $settings{preload} // 1;
+    $node->init(allows_streaming => $streaming, extra => [ '-E', 'UTF8', '--locale=C' ]);
+    # log_statement would put passwords into the log, and make it long
+    configure(
+        $node,
+        ($preload ? (shared_preload_libraries => 'cache_invalidate') : ()),
+        restart_after_crash       => 'on',
+        log_statement             => 'none',
+        max_connections           => 40,
+        max_prepared_transactions => 10,
+        shared_buffers            => '64MB',
+        %settings);
+    return $node;
+}
+
+sub configure {
+    my ($node, %settings) = @_;
+    $node->append_conf('postgresql.conf', join '', map { "$_ = '$settings{$_}'\n" } sort keys %settings);
+}
+
+# The extension, a server "cache" for the Redis unless there is none, a table of `rows` items, each with its key
+# item:ID, and its trigger.
+sub create_items {
+    my ($node, $database, $redis, %options) = @_;
+    my $rows = $options{rows} // 10;
+    my $url = $redis && $redis->url;
+    $node->safe_psql($database, 'CREATE EXTENSION IF NOT EXISTS cache_invalidate');
+    $node->safe_psql($database, "CREATE SERVER cache FOREIGN DATA WRAPPER cache_invalidate OPTIONS (url '$url')")
+      if $redis;
+    $node->safe_psql($database,
+            'CREATE TABLE item (id int PRIMARY KEY, title text, version int NOT NULL DEFAULT 0);'
+          . "INSERT INTO item SELECT n, 'title ' || n FROM generate_series(1, $rows) n;"
+          . items_trigger($options{arguments}));
+    $redis->fill(map { "item:$_" } 1 .. $rows) if $redis;
+}
+
+sub items_trigger {
+    my ($arguments) = @_;
+    $arguments //= q('resource=item', 'key=item:{id}');
+    return "CREATE TRIGGER cache_invalidation_item AFTER INSERT OR UPDATE OR DELETE ON item FOR EACH ROW
+            EXECUTE FUNCTION notify_cache_invalidation($arguments);";
+}
+
+# undef: the database has no worker.
+sub worker_pid {
+    my ($node, $database) = @_;
+    my $pid = $node->safe_psql('postgres',
+        "SELECT pid FROM pg_stat_activity WHERE backend_type = 'cache_invalidate worker' AND datname = '$database'");
+    return $pid =~ /^\d+$/ ? $pid : undef;
+}
+
+# Waits for a worker other than the given one; returns its pid.
+sub wait_for_worker {
+    my ($node, $database, $other) = @_;
+    return wait_until(
+        "worker of $database",
+        sub {
+            my $pid = worker_pid($node, $database);
+            return defined $pid && (!defined $other || $pid != $other) ? $pid : 0;
+        });
+}
+
+# A column of the view of targets, for one server.
+sub target {
+    my ($node, $database, $column, $server) = @_;
+    $server //= 'cache';
+    return $node->safe_psql($database, "SELECT $column FROM cache_invalidation_targets WHERE server = '$server'");
+}
+
+sub stat_of {
+    my ($node, $database, $column) = @_;
+    return $node->safe_psql($database, "SELECT $column FROM cache_invalidation_stats");
+}
+
+# The pages of the journal's rows on disk, with what is stored out of line.
+sub journal_pages {
+    my ($node, $database) = @_;
+    return $node->safe_psql($database,
+            "SELECT sum(pg_relation_size(oid) + pg_relation_size(reltoastrelid)) / current_setting('block_size')::int"
+          . " FROM pg_class WHERE relname LIKE 'cache\\_invalidation\\_journal\\__'");
+}
+
+# Waits until the server takes connections, after it crashed and started again by itself.
+sub wait_for_server {
+    my ($node) = @_;
+    return wait_until('the server takes connections',
+        sub { $node->psql('postgres', 'SELECT 1', timeout => 10, timed_out => \my $late) == 0 });
+}
+
+sub children_of {
+    my ($parent) = @_;
+    my @found;
+    for my $file (glob '/proc/[0-9]*/stat') {
+        open my $stat, '<', $file or next;
+        push @found, $1 if (<$stat> // '') =~ /^(\d+) \(.*\) \S $parent /;
+    }
+    return @found;
+}
+
+# kill -9 of the postmaster; true when all its processes have ended by themselves.
+sub kill_postmaster {
+    my ($node)     = @_;
+    my ($pid)      = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
+    my @children   = children_of($pid);
+    $node->kill9;
+    my $all_gone = wait_until('all processes are gone', sub { !grep { is_running($_) } @children }, 30);
+    # Its number stays taken until somebody has asked for its status, and a new one looks at that.
+    wait_until('the postmaster is gone', sub { !kill 0, $pid });
+    return $all_gone;
+}
+
+1;
