@@ -108,7 +108,8 @@ def cascade(world):
                     "One DELETE takes the project's 2 sprints, 30 tasks and 3 members along, and so their keys.")
     tasks, sprints, members = range(61, 91), (5, 6), (1, 2, 3)
     world.change(["DELETE FROM projects WHERE id = 3"],
-                 ["project:3", "project:bundle:3", "projects:owned:3", "tasks:list:3", "sprints:list:3", "members:list:3",
+                 ["project:3", "project:bundle:3", "projects:owned:3",
+                  "tasks:list:3", "sprints:list:3", "members:list:3",
                   *(f"{kind}:{n}" for n in sprints for kind in ("sprint", "sprint:board")),
                   *(f"task:{n}" for n in tasks),
                   *(f"{kind}:{n}" for n in members for kind in ("member:3", "projects:of"))],
@@ -212,8 +213,9 @@ def redis_stops(world, usual):
     show.step("Redis is stopped", "Commits go on, as fast as before, and listeners are told. The deletes are owed.")
     world.fill(fresh_only=True)
     owed = {*(f"task:{n}" for n in range(91, 121)), "tasks:list:4", "sprint:board:7", "sprint:board:8"}
-    show.line("redis", f"is filled with {len(world.model)} keys: those that no step has made stale, because a Redis that")
-    show.line("", "comes back is sent once more what it was sent in the last minute. Then: SHUTDOWN SAVE")
+    show.line("redis", f"is filled with {len(world.model)} keys, those that no step has made stale until now: "
+                       "delivery is")
+    show.line("", "at least once, so older deletes may be repeated when it comes back. Then: SHUTDOWN SAVE")
     show.check(world.cache.present(owed) == owed, f"the {len(owed)} keys that will become stale are cached, and saved")
     world.cache.close()
     world.servers.stop_redis()

@@ -65,7 +65,7 @@ CREATE FUNCTION @extschema@.get_cache_trigger_health(
     OUT schema_name text, OUT firing text, OUT definition text)
   RETURNS SETOF record LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $body$
-  SELECT c.relname::text, t.tgname::text, t.tgenabled <> 'D',
+  SELECT c.relname::text, t.tgname::text, t.tgenabled IN ('O', 'A'),
          (SELECT count(*) FROM @extschema@.trigger_error_log e
            WHERE e.table_name = c.relname AND e.occurred_at > now() - interval '24 hours'
              AND e.error_context = format('trigger of table %s.%s', n.nspname, c.relname)),
@@ -82,7 +82,7 @@ AS $body$
 $body$;
 REVOKE ALL ON FUNCTION @extschema@.get_cache_trigger_health() FROM PUBLIC;
 COMMENT ON FUNCTION @extschema@.get_cache_trigger_health() IS
-  'A row per trigger that calls notify_cache_invalidation(): table, trigger, whether it fires, errors logged in the last 24 hours, schema, firing mode (origin, always, replica, disabled), definition. Needs SELECT on trigger_error_log.';
+  'A row per trigger that calls notify_cache_invalidation(): table, trigger, whether it fires in ordinary sessions, errors logged in the last 24 hours, schema, firing mode (origin, always, replica, disabled), definition. Needs SELECT on trigger_error_log.';
 
 CREATE FUNCTION @extschema@.cache_invalidate_stats(
     OUT worker_pid integer, OUT worker_started timestamptz, OUT worker_starts integer,

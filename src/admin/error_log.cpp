@@ -19,7 +19,8 @@ CACHE_INVALIDATE_FUNCTION(cleanup_error_log) {
       "WHERE occurred_at OPERATOR(pg_catalog.<) (pg_catalog.now() OPERATOR(pg_catalog.-) pg_catalog.make_interval(days => $1))",
       quote_identifier(get_namespace_name(extension->schema)));
   Oid types[] = {INT4OID};
-  Datum values[] = {Int32GetDatum(days)};
+  // Further back there is nothing, and timestamps end.
+  Datum values[] = {Int32GetDatum(Min(days, 365 * 100))};
   SPI_connect();
   SPI_execute_with_args(sql, 1, types, values, nullptr, false, 0);
   const uint64 deleted = SPI_processed;

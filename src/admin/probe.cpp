@@ -154,14 +154,15 @@ std::string report(bool success, const std::string& message, const char* table, 
 
 // The table's oid; InvalidOid: `problem` says why it can't be tested.
 Oid find_table(const char* name, std::string& problem) {
-  List* names = nullptr;
-  bool is_name = true;
+  Oid table = InvalidOid;
   try {
-    pg::guarded([&] { names = textToQualifiedNameList(cstring_to_text(name)); });
+    pg::guarded([&] {
+      List* names = textToQualifiedNameList(cstring_to_text(name));
+      table = RangeVarGetRelid(makeRangeVarFromNameList(names), NoLock, true);
+    });
   } catch (const pg::PgError&) {
-    is_name = false;
+    // Not a name at all, or of another database.
   }
-  const Oid table = is_name ? RangeVarGetRelid(makeRangeVarFromNameList(names), NoLock, true) : InvalidOid;
   if (!OidIsValid(table)) {
     problem = std::string("table \"") + name + "\" does not exist";
     return InvalidOid;

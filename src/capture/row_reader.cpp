@@ -91,7 +91,7 @@ bool call_output(const ColumnReader& reader, Datum datum, core::Value& value, co
 
 void read_text(Datum datum, core::Value& value) {
   text* packed = DatumGetTextPP(datum);
-  set_server_text(value, VARDATA_ANY(packed), VARSIZE_ANY_EXHDR(packed));
+  set_text(value, VARDATA_ANY(packed), VARSIZE_ANY_EXHDR(packed));
 }
 
 template <typename Format>
@@ -148,6 +148,8 @@ ColumnReader make_reader(TupleDesc descriptor, AttrNumber number, MemoryContext 
   reader.by_value = column->attbyval;
   reader.length = column->attlen;
   reader.form = form_of(getBaseType(column->atttypid));
+  // A conversion may fail, as an output function may.
+  if (reader.form == TextForm::text && pg::needs_conversion()) reader.form = TextForm::output_function;
   if (reader.form == TextForm::output_function) {
     Oid function;
     bool is_varlena;

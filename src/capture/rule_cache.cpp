@@ -50,7 +50,14 @@ void bind(CompiledRule& compiled, Relation table, const Trigger& trigger) {
   compiled.context_text = "trigger of table " + facts.schema + "." + facts.table;
   core::Result<core::RuleSpec> spec = core::parse_rule(arguments);
   if (spec.ok()) {
-    for (const core::Template& key : spec.value().keys) compiled.widened.push_back(core::widen(key, false));
+    for (const core::Template& key : spec.value().keys) {
+      const bool is_constant = key.parts().size() == 1 && !key.parts().front().has_column;
+      if (is_constant) {
+        compiled.constant_keys.push_back(key.parts().front().literal);
+      } else {
+        compiled.widened.push_back(core::widen(key, false));
+      }
+    }
     for (const core::Template& pattern : spec.value().patterns) compiled.widened.push_back(core::widen(pattern, true));
     compiled.rule.servers = spec.value().servers;
   }

@@ -20,6 +20,7 @@ struct CompiledRule {
   core::Rule rule;
   std::vector<ColumnReader> readers;  // one an entry of rule.columns
   std::vector<std::string> widened;   // globs of every key it could give: for what cannot be told exactly
+  std::vector<std::string> constant_keys;  // of templates without placeholders
   std::uint32_t scope = 0;
   std::uint32_t shape = 0;
   bool sends_messages = true;

@@ -141,8 +141,10 @@ void changes_added() {
     spill();
     return;
   }
-  if (own.changes.memory() <= static_cast<std::size_t>(settings::max_change_set_memory) * 1024) return;
-  if (own.changes.size() - own.changes.start_of(GetCurrentTransactionNestLevel()) >= kLeastSpill) spill();
+  const std::size_t limit = static_cast<std::size_t>(settings::max_change_set_memory) * 1024;
+  const std::size_t memory = own.changes.memory();
+  if (memory <= limit) return;
+  if (memory > 2 * limit || own.changes.size() - own.changes.start_of(GetCurrentTransactionNestLevel()) >= kLeastSpill) spill();
 }
 
 void watch_transactions() {

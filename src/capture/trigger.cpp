@@ -65,7 +65,9 @@ void add_messages(const CompiledRule& rule, core::Operation operation, const cor
   if (rule.rule.id.empty() || !core::expand(rule.rule.id, newest, s.text)) s.text.clear();
   if (operation == core::Operation::update && before != nullptr && before != after && !rule.rule.id.empty()) {
     if (!core::expand(rule.rule.id, before, s.other)) s.other.clear();
-    if (s.other != s.text) {
+    if (s.other.empty()) {
+      changes().add_change(rule.shape, "", core::Operation::update, "", level, false);
+    } else if (s.other != s.text) {
       core::render_fields(rule.rule.fields, before, s.fields);
       changes().add_change(rule.shape, s.other, core::Operation::remove, s.fields, level, core::is_exact_id(rule.rule, s.other));
       operation = core::Operation::insert;
@@ -80,6 +82,7 @@ void add_messages(const CompiledRule& rule, core::Operation operation, const cor
 
 // Which rows changed cannot be told: everything that the rule could ever name is stale.
 void add_everything(const CompiledRule& rule, core::Operation operation, int level) {
+  for (const std::string& key : rule.constant_keys) changes().add_key(rule.scope, key, level);
   for (const std::string& glob : rule.widened) changes().add_pattern(rule.scope, glob, level);
   if (rule.sends_messages) changes().add_change(rule.shape, "", operation, "", level);
 }

@@ -37,11 +37,10 @@ void tell_worker() {
 void on_transaction(XactEvent event, void* /*argument*/) {
   switch (event) {
     case XACT_EVENT_COMMIT:
-      if (installed) journal::request_probe(MyDatabaseId);
-      if (catalog_changed || installed) tell_worker();
-      break;
+      release_hold();  // the rest is told when others can see it: on_release()
+      return;
     case XACT_EVENT_ABORT:
-    case XACT_EVENT_PREPARE:  // the level checks of launcher and worker find what COMMIT PREPARED does
+    case XACT_EVENT_PREPARE:  // COMMIT PREPARED tells the worker, the launcher's level check finds the rest
       break;
     case XACT_EVENT_PRE_COMMIT:
     case XACT_EVENT_PRE_PREPARE:
@@ -51,6 +50,15 @@ void on_transaction(XactEvent event, void* /*argument*/) {
       return;
   }
   release_hold();
+  catalog_changed = installed = false;
+}
+
+// Others must have been sent the invalidations before they are told to look: the server does that after the
+// commit callbacks, and before it releases the locks.
+void on_release(ResourceReleasePhase phase, bool is_commit, bool is_top_level, void* /*argument*/) {
+  if (phase != RESOURCE_RELEASE_AFTER_LOCKS || !is_commit || !is_top_level || !(catalog_changed || installed)) return;
+  if (installed) journal::request_probe(MyDatabaseId);
+  tell_worker();
   catalog_changed = installed = false;
 }
 
@@ -150,6 +158,7 @@ void note_installation() { installed = true; }
 
 void watch_ddl() {
   RegisterXactCallback(pg::Entry<&on_transaction>::call, nullptr);
+  RegisterResourceReleaseCallback(pg::Entry<&on_release>::call, nullptr);
   previous_object_access = object_access_hook;
   object_access_hook = pg::Entry<&on_object_access>::call;
   previous_utility = ProcessUtility_hook;

@@ -13,6 +13,7 @@ constexpr TimestampTz kMillisecond = 1000;
 constexpr TimestampTz kErrorInterval = 60000 * kMillisecond;
 constexpr std::size_t kMostErrorsKnown = 10000;
 constexpr int kMostFailedWrites = 5;
+constexpr std::size_t kSliceKeys = 500000;  // more than a slice of the journal can hold
 
 bool has_already(const core::XidSnapshot& delivered, const std::vector<std::uint64_t>* recent, std::uint64_t xid) {
   if (delivered.contains(xid)) return true;
@@ -25,7 +26,12 @@ journal::TargetStatus* claim_status(journal::Board& board, Oid server) {
     if (status.server == server) return &status;
     if (free == nullptr && !OidIsValid(status.server)) free = &status;
   }
-  if (free != nullptr) free->server = server;
+  if (free == nullptr) return nullptr;
+  for (pg_atomic_uint64* counter : {&free->keys, &free->commands, &free->bytes, &free->connects, &free->failures, &free->pending}) {
+    pg_atomic_write_u64(counter, 0);
+  }
+  free->changed = free->acknowledged = 0;
+  free->server = server;
   return free;
 }
 
@@ -92,8 +98,8 @@ void Dispatcher::owe_key(const core::BatchReader::Item& item, std::uint64_t xid,
     } else {
       target->owe_key(item.bytes, position_, batch_time_);
     }
-    if (target->collected() <= static_cast<std::size_t>(settings::max_backlog_keys)) continue;
-    target->detach();
+    const std::size_t room = static_cast<std::size_t>(settings::max_backlog_keys) + (target->is_reading ? kSliceKeys : 0);
+    if (target->collected() > room) target->detach();
   }
 }
 

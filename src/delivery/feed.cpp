@@ -47,6 +47,7 @@ void Feed::begin_full_scan(const pg::Extension& extension) {
 
 void Feed::begin_target_scan(const pg::Extension& extension, Target& target) {
   target.attach();
+  target.is_reading = true;
   target.taken = target.delivered;
   target.reliable_from = std::numeric_limits<std::uint64_t>::max();  // until the scan is done
   scan_.begin(extension);
@@ -119,7 +120,9 @@ void Feed::finish_scan() {
     return;
   }
   for (const auto& target : dispatcher_.targets()) {
-    if (target->server() == filter_.only_target) target->reliable_from = dispatcher_.position();
+    if (target->server() != filter_.only_target) continue;
+    target->reliable_from = dispatcher_.position();
+    target->is_reading = false;
   }
 }
 

@@ -97,8 +97,8 @@ void settle(journal::DatabaseSlot& slot, Known& known, TimestampTz now) {
     known.handle = nullptr;
     if (slot.state != journal::WorkerState::absent) {
       // Ended by request, or after a healthy while: no reason to hesitate.
-      if (slot.state == journal::WorkerState::held || now >= known.started + kHealthy) known.backoff.reset();
-      known.next_start = now + known.backoff.next(static_cast<std::uint32_t>(now)) * 1000;
+      if (known.asked || slot.state == journal::WorkerState::held || now >= known.started + kHealthy) known.backoff.reset();
+      known.next_start = known.asked ? now : now + known.backoff.next(static_cast<std::uint32_t>(now)) * 1000;
     }
   }
   if (slot.state == journal::WorkerState::held) slot.state = journal::WorkerState::none;
@@ -190,6 +190,7 @@ void forget_launcher(int /*code*/, Datum /*argument*/) {
 
 CACHE_INVALIDATE_WORKER_MAIN(launcher_main) {
   pqsignal(SIGTERM, die);
+  pqsignal(SIGINT, SIG_IGN);  // there is no query to cancel
   pqsignal(SIGHUP, SignalHandlerForConfigReload);
   BackgroundWorkerUnblockSignals();
   BackgroundWorkerInitializeConnection(nullptr, nullptr, 0);

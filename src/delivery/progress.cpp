@@ -44,13 +44,13 @@ void Progress::load() {
   }
 }
 
-void Progress::begin_checkpoint() {
+void Progress::begin_checkpoint(bool is_new) {
   const WorkerTransaction transaction("taking a checkpoint");
   pending_snapshot_ = journal::take_snapshot();
   if (feed_.has_ended_prepared(pending_snapshot_)) {
     // Its batch is in the journal only; the scan is a checkpoint itself.
     feed_.begin_full_scan(transaction.extension());
-  } else {
+  } else if (is_new) {
     // Before a transaction becomes visible it is announced: whoever is not announced now has handed over.
     pg_memory_barrier();
     pending_writers_.clear();
@@ -184,15 +184,20 @@ void Progress::run(TimestampTz now) {
   if (pending_) continue_checkpoint();
   if (now < next_tick_) return;
   next_tick_ = now + kTick;
-  const bool is_new = dispatcher_.position() != checkpoint_position_ || feed_.has_prepared();
-  if (!pending_ && !feed_.is_scanning_for_all() && is_new) begin_checkpoint();
+  const bool is_new = dispatcher_.position() != checkpoint_position_;
+  if (!pending_ && !feed_.is_scanning_for_all() && (is_new || feed_.has_prepared())) begin_checkpoint(is_new);
   apply_checkpoints();
   if (is_watermark_due()) write_watermark();
   tend_segments(now);
 }
 
 void Progress::finish(TimestampTz now) {
-  if (pending_) continue_checkpoint();
+  const bool is_new = dispatcher_.position() != checkpoint_position_;
+  if (!pending_ && !feed_.is_scanning_for_all() && is_new) begin_checkpoint(true);
+  if (pending_) {
+    feed_.drain_ring(now);
+    continue_checkpoint();
+  }
   apply_checkpoints();
   if (is_watermark_due()) write_watermark();
   next_tick_ = now + kTick;

@@ -41,7 +41,8 @@ class Progress {
     std::uint64_t position;
   };
 
-  void begin_checkpoint();
+  // Also looks for prepared transactions that have ended; then a scan begins instead.
+  void begin_checkpoint(bool is_new);
   void continue_checkpoint();
   void apply_checkpoints();
   bool is_watermark_due() const;

@@ -10,6 +10,7 @@ namespace cache_invalidate::delivery {
 namespace {
 
 constexpr int kLockTimeout = 100;  // milliseconds
+volatile sig_atomic_t may_cancel = false;
 
 // Undoes what is left of a transaction that failed, and says why.
 void abandon(const ErrorData& error) {
@@ -63,12 +64,17 @@ void SignalTransaction::commit() {
   pgstat_report_activity(STATE_IDLE, nullptr);
 }
 
+void on_cancel_signal(SIGNAL_ARGS) {
+  if (may_cancel) StatementCancelHandler(postgres_signal_arg);
+}
+
 bool run_signal_transaction(const std::function<void(SignalTransaction&)>& fill) {
   const MemoryContext context = CurrentMemoryContext;
   const int lock_timeout = LockTimeout;
   bool done = false;
   try {
     LockTimeout = kLockTimeout;
+    may_cancel = true;
     pg::guarded([&] {
       SignalTransaction transaction;
       fill(transaction);
@@ -78,6 +84,8 @@ bool run_signal_transaction(const std::function<void(SignalTransaction&)>& fill)
   } catch (const pg::PgError& error) {
     abandon(*error.data());
   }
+  may_cancel = false;
+  QueryCancelPending = false;
   LockTimeout = lock_timeout;
   MemoryContextSwitchTo(context);
   return done;

@@ -7,6 +7,8 @@
 
 #include "core/payload.hpp"
 
+#include "pg/postgres.hpp"
+
 namespace cache_invalidate::delivery {
 
 // One transaction of the worker. Every call may raise an error; only run_signal_transaction() makes one.
@@ -26,6 +28,10 @@ class SignalTransaction {
  private:
   bool spi_ = false;
 };
+
+// The worker's handler of SIGINT. The server uses that signal to end a wait for a lock; otherwise there is nothing to
+// cancel in a worker.
+void on_cancel_signal(SIGNAL_ARGS);
 
 // Runs `fill` in a transaction and commits it. It waits for locks only a moment, since the deletes wait with it.
 // False: it failed and was rolled back; the reason is in the server log.

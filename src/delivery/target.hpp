@@ -66,14 +66,19 @@ class Target {
   // It has what `snapshot` contains, and must read the rest from the journal.
   void start_behind(const core::XidSnapshot& snapshot);
   void fall_behind();
-  void attach() { detached_ = false; }
+  void attach() { detached_ = scan_at_once_ = false; }
+  // The journal is being read for it: what a slice brings may exceed max_backlog_keys.
+  bool is_reading = false;
+  // Detached, and the scan that ends it may begin.
+  bool wants_scan() const {
+    return detached_ && (scan_at_once_ || (state_ == journal::TargetState::up && owed() == 0));
+  }
   bool is_detached() const { return detached_; }
   // What it has acknowledged all of (for watermarks), what it was told all of (for scans of the journal), and
   // the position from which checkpoints speak for it.
   core::XidSnapshot delivered;
   core::XidSnapshot taken;
   std::uint64_t reliable_from = 0;
-  bool is_idle_and_up() const { return state_ == journal::TargetState::up && owed() == 0; }
 
   void publish_status();
 
@@ -83,11 +88,13 @@ class Target {
   struct Command {
     enum class Kind { unlink, scan, swept } kind;
     std::uint32_t keys;
+    std::uint32_t first;  // of the set in flight
   };
   void send_more(TimestampTz now);
   void send_keys();
   bool take_reply(const redis::Reply& reply, TimestampTz now);
-  void refuse(const redis::Reply& reply, TimestampTz now);
+  bool refuse(const redis::Reply& reply, TimestampTz now);
+  bool single_out(const Command& command, const std::string& code);
   bool take_replies(TimestampTz now);
   void fail(const redis::Failure& failure, TimestampTz now);
 
@@ -110,6 +117,7 @@ class Target {
   std::deque<Command> commands_;   // not answered yet
   std::uint64_t counted_bytes_ = 0;
   bool detached_ = false;
+  bool scan_at_once_ = false;      // there is room in memory: no need to wait until it is up
   bool use_del_ = false;           // a server before 4.0
   bool socket_changed_ = false;
 };

@@ -33,7 +33,10 @@ core::Result<int> parse_timeout(const OptionText& option) {
 }
 
 core::Result<bool> parse_flag(const OptionText& option) {
-  const std::string& v = option.value;
+  std::string v = option.value;
+  for (char& c : v) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
   if (v == "true" || v == "on" || v == "yes" || v == "1") return true;
   if (v == "false" || v == "off" || v == "no" || v == "0") return false;
   return invalid_value(option, "Give \"true\" or \"false\".");

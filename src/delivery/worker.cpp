@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "delivery/progress.hpp"
+#include "delivery/signals.hpp"
 #include "delivery/transactions.hpp"
 #include "delivery/waiter.hpp"
 #include "pg/guard.hpp"
@@ -104,7 +105,8 @@ void read_catalogs(TimestampTz now) {
   const pg::Extension& extension = transaction.extension();
   if (extension.oid != worker->extension) {
     ereport(LOG, (errmsg("cache_invalidate: the extension was created anew, restarting the worker")));
-    proc_exit(1);
+    journal::request_probe(MyDatabaseId);
+    proc_exit(0);
   }
   read_targets(extension, worker->definitions);
   transaction.commit();
@@ -133,6 +135,8 @@ void start() {
   transaction.commit();
 }
 
+bool take_catalog_change() { return pg_atomic_exchange_u32(&worker->slot->catalog_changed, 0) != 0; }
+
 void handle_requests(TimestampTz now) {
   if (ProcDiePending) worker->progress->finish(now);  // then a restart repeats nothing
   CHECK_FOR_INTERRUPTS();
@@ -145,7 +149,7 @@ void handle_requests(TimestampTz now) {
     set_slot_state(journal::WorkerState::held);
     proc_exit(0);
   }
-  if (pg_atomic_exchange_u32(&worker->slot->catalog_changed, 0) != 0 || now >= worker->next_sweep) read_catalogs(now);
+  if (take_catalog_change() || now >= worker->next_sweep) read_catalogs(now);
 }
 
 // Starts a scan of the journal when one is needed and none runs.
@@ -160,7 +164,7 @@ void start_scans() {
   }
   if (feed.is_scanning()) return;
   for (const auto& target : worker->dispatcher->targets()) {
-    if (!target->is_detached() || !target->is_idle_and_up()) continue;
+    if (!target->wants_scan()) continue;
     const WorkerTransaction transaction("reading the journal");
     feed.begin_target_scan(transaction.extension(), *target);
     transaction.commit();
@@ -177,7 +181,8 @@ void run_cycle() {
   handle_requests(now);
   start_scans();
   const bool more = worker->feed->pump(now);
-  if (worker->dispatcher->lacks_servers()) read_catalogs(now);
+  // A batch may come from after a change of the catalogs that we have not seen: before anything is sent.
+  if (worker->dispatcher->lacks_servers() || take_catalog_change()) read_catalogs(now);
   worker->dispatcher->advance(now);
   const bool signalled = worker->dispatcher->signal(now);
   worker->progress->run(now);
@@ -193,6 +198,7 @@ void run_cycle() {
 
 CACHE_INVALIDATE_WORKER_MAIN(worker_main) {
   pqsignal(SIGTERM, die);
+  pqsignal(SIGINT, on_cancel_signal);
   pqsignal(SIGHUP, SignalHandlerForConfigReload);
   BackgroundWorkerUnblockSignals();
   BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(argument), InvalidOid, 0);
