@@ -1,6 +1,7 @@
 #include "delivery/ddl_watch.hpp"
 
 #include "journal/shared.hpp"
+#include "pg/extension.hpp"
 #include "pg/guard.hpp"
 
 namespace cache_invalidate::delivery {
@@ -122,6 +123,36 @@ void hold_worker(const char* database_name) {
   ConditionVariableCancelSleep();
 }
 
+bool drops_extension(const Node* statement) {
+  if (!IsA(statement, DropStmt)) return false;
+  const auto* drop = reinterpret_cast<const DropStmt*>(statement);
+  if (drop->removeType != OBJECT_EXTENSION || drop->behavior != DROP_CASCADE) return false;
+  ListCell* cell;
+  foreach (cell, drop->objects) {
+    if (strcmp(strVal(lfirst(cell)), "cache_invalidate") == 0) return true;
+  }
+  return false;
+}
+
+// DROP EXTENSION ... CASCADE would lock the journal first and then the tables whose triggers it drops, while a
+// writer has locked its table and comes for the journal: it waits for the tables first.
+void lock_covered_tables() {
+  const pg::Extension* extension = pg::extension();
+  if (extension == nullptr || !has_privs_of_role(GetUserId(), extension->owner)) return;
+  List* tables = NIL;
+  Relation catalog = table_open(TriggerRelationId, AccessShareLock);
+  SysScanDesc scan = systable_beginscan(catalog, InvalidOid, false, nullptr, 0, nullptr);
+  while (HeapTuple tuple = systable_getnext(scan)) {
+    auto* row = reinterpret_cast<Form_pg_trigger>(GETSTRUCT(tuple));
+    if (pg::is_trigger_function(row->tgfoid)) tables = list_append_unique_oid(tables, row->tgrelid);
+  }
+  systable_endscan(scan);
+  table_close(catalog, AccessShareLock);
+  list_sort(tables, list_oid_cmp);
+  ListCell* cell;
+  foreach (cell, tables) LockRelationOid(lfirst_oid(cell), AccessExclusiveLock);
+}
+
 bool is_commit_prepared(const Node* statement) {
   return IsA(statement, TransactionStmt) &&
          reinterpret_cast<const TransactionStmt*>(statement)->kind == TRANS_STMT_COMMIT_PREPARED;
@@ -136,6 +167,7 @@ void on_utility(PlannedStmt* planned, const char* text, bool read_only_tree, Pro
     const char* database = needed_database(statement);
     if (database != nullptr && IsTransactionState()) hold_worker(database);
   }
+  if (drops_extension(statement) && IsTransactionState()) lock_covered_tables();
   const ProcessUtility_hook_type next = previous_utility != nullptr ? previous_utility : standard_ProcessUtility;
   if (OidIsValid(held_database)) {
     // Released at once if the statement fails, else at the transaction's end.

@@ -105,6 +105,21 @@ is(scalar @messages, 1, 'nothing from before the restart is repeated: what was d
 $node->safe_psql('app', "COMMIT PREPARED 'stays'");
 ok($redis->wait_gone('item:34'), 'its key is deleted when it is committed');
 
+# --- DROP EXTENSION beside a writer
+
+my $writer = $node->background_psql('app');
+$writer->query_safe('BEGIN; UPDATE item SET version = 77 WHERE id = 35');
+my $dropper = $node->background_psql('app');
+$dropper->query_until(qr/begun/, "\\echo begun\nDROP EXTENSION cache_invalidate CASCADE;\n");
+ok(wait_until('it waits', sub {
+        $node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") == 1 }),
+    'DROP EXTENSION waits for who has changed a covered table');
+$writer->query_safe('COMMIT');
+is($node->safe_psql('app', 'SELECT version FROM item WHERE id = 35'), 77, 'whose commit succeeds');
+$dropper->quit;
+$writer->quit;
+ok(wait_until('no worker', sub { !defined worker_pid($node, 'app') }), 'then the extension and its worker are gone');
+
 unlike(slurp_file($node->logfile), qr/terminated by signal|PANIC/, 'nothing has crashed');
 $node->stop;
 done_testing();
