@@ -25,7 +25,10 @@ Target::Target(const TargetDefinition& definition, journal::TargetStatus* status
 }
 
 void Target::redefine(const TargetDefinition& definition) {
+  const bool only_renamed = connection_ != nullptr && definition.server_options == definition_.server_options &&
+                            definition.mapping_options == definition_.mapping_options;
   definition_ = definition;
+  if (only_renamed) return;
   keys_.put_back();
   sweep_.put_back();
   commands_.clear();
