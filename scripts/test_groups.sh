@@ -73,7 +73,7 @@ run_tap() {
 }
 prove_file() {
   cd "$WORK/tap" && as_server_user env -u PGHOST -u PGPORT -u PGUSER -u PGDATABASE HOME="$WORK" TMPDIR="$WORK/tmp" \
-    TESTDIR="$WORK/tap" PG_TEST_PORT_DIR="$WORK/locks" PG_REGRESS="$PG_PGXS/src/test/regress/pg_regress" \
+    TESTDIR="$WORK/tap" TESTDATADIR="$WORK/tap/tmp_check" TESTLOGDIR="$WORK/tap/tmp_check/log" PG_TEST_PORT_DIR="$WORK/locks" PG_REGRESS="$PG_PGXS/src/test/regress/pg_regress" \
     PERL5LIB="$PG_PGXS/src/test/perl:$WORK/test/tap" PATH="$PG_BIN:$PATH" \
     timeout "$TEST_TIMEOUT" prove --verbose --nocolor "$1"
 }

@@ -95,7 +95,9 @@ RESET ROLE;
 
 -- Settings: limits are checked, and only the server's owner changes what is the server's
 SELECT name, setting, unit, context FROM pg_settings WHERE name LIKE 'cache_invalidate.%' ORDER BY name COLLATE "C";
+\set VERBOSITY sqlstate
 SET cache_invalidate.max_change_set_memory = '1kB';
+\set VERBOSITY default
 SET cache_invalidate.notify_channel = 'x';
 
 SET client_min_messages = warning;

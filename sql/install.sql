@@ -9,6 +9,7 @@ SELECT nspname, extversion = (SELECT default_version FROM pg_available_extension
   FROM pg_extension JOIN pg_namespace n ON n.oid = extnamespace WHERE extname = 'cache_invalidate';
 SELECT pg_describe_object(classid, objid, 0) FROM pg_depend
  WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e' AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'cache_invalidate')
+   AND classid <> 'pg_type'::regclass  -- row types are members from 17 on
  ORDER BY pg_describe_object(classid, objid, 0) COLLATE "C";
 
 -- Its functions work from there, with any search_path
@@ -81,7 +82,7 @@ CREATE EXTENSION cache_invalidate;
 -- Every object says what it is for
 SELECT pg_describe_object(classid, objid, 0) AS uncommented FROM pg_depend
  WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e' AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'cache_invalidate')
-   AND obj_description(objid, classid::regclass::name) IS NULL;
+   AND classid <> 'pg_type'::regclass AND obj_description(objid, classid::regclass::name) IS NULL;
 
 -- PUBLIC has no right on anything but the trigger function and the option validator, which do nothing by themselves
 SELECT o.kind, o.name, a.privilege_type
