@@ -1,5 +1,7 @@
 -- CREATE EXTENSION and DROP EXTENSION: where the objects go, what they are, who may use them, and sessions that
 -- live on through it all.
+-- From 18 on the server says where in the script an error arose
+\set SHOW_CONTEXT never
 SET client_min_messages = error;
 
 -- The schema that the user names, and nowhere else
