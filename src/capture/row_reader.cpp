@@ -84,7 +84,11 @@ bool call_output(const ColumnReader& reader, Datum datum, core::Value& value, co
     if (must_propagate(error.data())) throw;
     const char* message = error.data()->message != nullptr ? error.data()->message : "";
     *problem = "a value could not be converted to text";
-    pg::guarded([&] { *problem = pg::to_utf8(message); });
+    try {
+      pg::guarded([&] { *problem = pg::to_utf8(message); });
+    } catch (const pg::PgError&) {
+      // The message cannot be converted either.
+    }
     return false;
   }
 }

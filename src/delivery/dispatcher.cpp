@@ -13,11 +13,16 @@ constexpr TimestampTz kMillisecond = 1000;
 constexpr TimestampTz kErrorInterval = 60000 * kMillisecond;
 constexpr std::size_t kMostErrorsKnown = 10000;
 constexpr int kMostFailedWrites = 5;
+constexpr std::int64_t kLeastRetry = 1000;  // milliseconds: whoever holds a lock needs time, the first retry waits too
 constexpr std::size_t kSliceKeys = 500000;  // more than a slice of the journal can hold
 
 bool has_already(const core::XidSnapshot& delivered, const std::vector<std::uint64_t>* recent, std::uint64_t xid) {
   if (delivered.contains(xid)) return true;
   return recent != nullptr && std::binary_search(recent->begin(), recent->end(), xid);
+}
+
+TimestampTz retry_time(core::Backoff& backoff, TimestampTz now) {
+  return now + std::max(backoff.next(static_cast<std::uint32_t>(now)), kLeastRetry) * kMillisecond;
 }
 
 journal::TargetStatus* claim_status(journal::Board& board, Oid server) {
@@ -180,9 +185,10 @@ bool Dispatcher::signal(TimestampTz now) {
   const std::uint64_t up_to = gate(now);
   const core::MessageQueue::Waiting* first = messages_.front();
   const bool message_due = !sending_.empty() || (first != nullptr && first->position <= up_to && signals_are_due(now));
-  const bool done = (errors_.empty() || write_errors(now)) && (!message_due || send_messages(up_to, now));
+  const bool sent = message_due && send_messages(up_to, now);
+  if (!errors_.empty() && now >= errors_retry_at_) write_errors(now);
   signalled_ = std::max(signalled_, oldest_unsent() - 1);
-  return done && message_due;
+  return sent;
 }
 
 // The position of the oldest message or error that has not left.
@@ -206,7 +212,7 @@ bool Dispatcher::send_messages(std::uint64_t up_to, TimestampTz now) {
     for (const core::MessageQueue::Waiting& waiting : sending_) sent += transaction.notify(waiting.message) ? 1 : 0;
   });
   if (!committed) {
-    retry_signals(now);
+    signals_retry_at_ = retry_time(signals_backoff_, now);
     return false;
   }
   sending_.clear();
@@ -215,14 +221,14 @@ bool Dispatcher::send_messages(std::uint64_t up_to, TimestampTz now) {
   return true;
 }
 
-// Apart from the messages, which must not fail because of a row that cannot be written.
-bool Dispatcher::write_errors(TimestampTz now) {
+// Apart from the messages, which neither fail nor wait because of a row that cannot be written.
+void Dispatcher::write_errors(TimestampTz now) {
   const bool committed = run_signal_transaction([this](SignalTransaction& transaction) {
     for (const LoggedError& e : errors_) transaction.log_error(e.table, e.operation, e.message, e.context, e.time);
   });
   if (!committed && ++failed_writes_ < kMostFailedWrites) {
-    retry_signals(now);
-    return false;
+    errors_retry_at_ = retry_time(errors_backoff_, now);
+    return;
   }
   if (!committed) {
     ereport(LOG, (errmsg("cache_invalidate: could not write %zu rows to trigger_error_log, giving up", errors_.size())));
@@ -230,13 +236,8 @@ bool Dispatcher::write_errors(TimestampTz now) {
     pg_atomic_fetch_add_u64(&board_.counters.errors, errors_.size());
   }
   failed_writes_ = 0;
+  errors_backoff_.reset();
   errors_.clear();
-  return true;
-}
-
-void Dispatcher::retry_signals(TimestampTz now) {
-  // The first retry too waits a little: whoever holds the lock needs time.
-  signals_retry_at_ = now + std::max<TimestampTz>(signals_backoff_.next(static_cast<std::uint32_t>(now)), 1000) * kMillisecond;
 }
 
 void Dispatcher::hold_signals(bool hold) {
@@ -292,7 +293,8 @@ void Dispatcher::advance_probes(TimestampTz now) {
 TimestampTz Dispatcher::deadline(TimestampTz now) {
   TimestampTz earliest = DT_NOEND;
   for (const auto& target : targets_) earliest = std::min(earliest, target->deadline());
-  if (!messages_.empty() || !errors_.empty() || !sending_.empty()) {
+  if (!errors_.empty()) earliest = std::min(earliest, std::max(errors_retry_at_, signals_retry_at_));
+  if (!messages_.empty() || !sending_.empty()) {
     // Due once its window is over; blocked by a target until that has answered or signal_timeout is over.
     const TimestampTz window = waiting_since_ + settings::batch_window * kMillisecond;
     const bool blocked = messages_.front() != nullptr && messages_.front()->position > gate(now);

@@ -87,8 +87,7 @@ class Dispatcher {
   TimestampTz gate_opens(TimestampTz now) const;
   std::uint64_t oldest_unsent();
   bool send_messages(std::uint64_t up_to, TimestampTz now);
-  bool write_errors(TimestampTz now);
-  void retry_signals(TimestampTz now);
+  void write_errors(TimestampTz now);
 
   journal::Board& board_;
   std::vector<std::unique_ptr<Target>> targets_;
@@ -98,6 +97,8 @@ class Dispatcher {
   int failed_writes_ = 0;                // of errors_, in a row
   core::Backoff signals_backoff_;
   TimestampTz signals_retry_at_ = 0;
+  core::Backoff errors_backoff_;
+  TimestampTz errors_retry_at_ = 0;
   std::unordered_map<std::string, TimestampTz> logged_;  // when each error was last written
   std::vector<Probe> probes_;
   std::uint64_t position_ = 0;

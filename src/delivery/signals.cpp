@@ -30,8 +30,10 @@ SignalTransaction::SignalTransaction() {
 bool SignalTransaction::notify(const core::Message& message) {
   const char* channel = message.shape.has_channel ? pg::from_utf8(message.shape.channel) : settings::notify_channel;
   if (channel[0] == '\0') return false;
-  // Async_Notify copies both.
-  Async_Notify(channel, core::render_payload(message, GetDatabaseEncoding() != PG_UTF8).c_str());
+  // Async_Notify copies both. Kept outside this frame, over which an error of it would jump.
+  static std::string* payload = new std::string();
+  *payload = core::render_payload(message, GetDatabaseEncoding() != PG_UTF8);
+  Async_Notify(channel, payload->c_str());
   return true;
 }
 

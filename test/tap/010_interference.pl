@@ -76,7 +76,10 @@ $node->safe_psql('app', q(
 my $lock = $node->background_psql('app');
 $lock->query_safe('BEGIN; LOCK TABLE trigger_error_log IN SHARE MODE');
 $node->safe_psql('app', 'INSERT INTO broken VALUES (1, 1)');
+my $hearer = CacheInvalidate::Listener->new($node, 'app', 'cache_invalidation');
 delivers('somebody has locked the error log');
+ok(scalar($hearer->take_until('its message', sub { ($_[0]{record_id} // '') eq $next })), 'and so do messages');
+$hearer->quit;
 $lock->query_safe('COMMIT');
 $lock->quit;
 ok(wait_until('the row is written', sub { $node->safe_psql('app', 'SELECT count(*) FROM trigger_error_log') == 1 }),
