@@ -10,6 +10,7 @@
 #include "capture/vocabulary.hpp"
 #include "core/json.hpp"
 #include "journal/board.hpp"
+#include "pg/background.hpp"
 #include "pg/extension.hpp"
 #include "pg/guard.hpp"
 
@@ -91,14 +92,7 @@ void await(journal::Board& board, std::uint64_t id, Answer& answer) {
 }
 
 bool start_sender(const Order& order) {
-  BackgroundWorker definition{};
-  definition.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-  definition.bgw_start_time = BgWorkerStart_RecoveryFinished;
-  definition.bgw_restart_time = BGW_NEVER_RESTART;
-  strlcpy(definition.bgw_library_name, "cache_invalidate", BGW_MAXLEN);
-  strlcpy(definition.bgw_function_name, "cache_invalidate_test_worker_main", BGW_MAXLEN);
-  strlcpy(definition.bgw_name, "cache_invalidate test", BGW_MAXLEN);
-  strlcpy(definition.bgw_type, "cache_invalidate test", BGW_MAXLEN);
+  BackgroundWorker definition = pg::describe_worker("cache_invalidate_test_worker_main", "cache_invalidate test");
   definition.bgw_main_arg = ObjectIdGetDatum(MyDatabaseId);
   memcpy(definition.bgw_extra, &order, sizeof order);
   BackgroundWorkerHandle* handle;

@@ -9,6 +9,7 @@
 #include "core/backoff.hpp"
 #include "delivery/worker.hpp"
 #include "journal/shared.hpp"
+#include "pg/background.hpp"
 #include "pg/guard.hpp"
 
 namespace cache_invalidate::delivery {
@@ -217,14 +218,8 @@ CACHE_INVALIDATE_WORKER_MAIN(launcher_main) {
 }
 
 void register_launcher() {
-  BackgroundWorker definition{};
-  definition.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-  definition.bgw_start_time = BgWorkerStart_RecoveryFinished;
+  BackgroundWorker definition = pg::describe_worker("cache_invalidate_launcher_main", "cache_invalidate launcher");
   definition.bgw_restart_time = 5;
-  strlcpy(definition.bgw_library_name, "cache_invalidate", BGW_MAXLEN);
-  strlcpy(definition.bgw_function_name, "cache_invalidate_launcher_main", BGW_MAXLEN);
-  strlcpy(definition.bgw_name, "cache_invalidate launcher", BGW_MAXLEN);
-  strlcpy(definition.bgw_type, "cache_invalidate launcher", BGW_MAXLEN);
   RegisterBackgroundWorker(&definition);
 }
 

@@ -7,6 +7,7 @@
 #include "delivery/signals.hpp"
 #include "delivery/transactions.hpp"
 #include "delivery/waiter.hpp"
+#include "pg/background.hpp"
 #include "pg/guard.hpp"
 #include "pg/settings.hpp"
 
@@ -223,14 +224,8 @@ CACHE_INVALIDATE_WORKER_MAIN(worker_main) {
 }
 
 bool start_worker(Oid database, BackgroundWorkerHandle** handle) {
-  BackgroundWorker definition{};
-  definition.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-  definition.bgw_start_time = BgWorkerStart_RecoveryFinished;
-  definition.bgw_restart_time = BGW_NEVER_RESTART;
-  strlcpy(definition.bgw_library_name, "cache_invalidate", BGW_MAXLEN);
-  strlcpy(definition.bgw_function_name, "cache_invalidate_worker_main", BGW_MAXLEN);
+  BackgroundWorker definition = pg::describe_worker("cache_invalidate_worker_main", "cache_invalidate worker");
   snprintf(definition.bgw_name, BGW_MAXLEN, "cache_invalidate worker for database %u", database);
-  strlcpy(definition.bgw_type, "cache_invalidate worker", BGW_MAXLEN);
   definition.bgw_main_arg = ObjectIdGetDatum(database);
   definition.bgw_notify_pid = MyProcPid;
   return RegisterDynamicBackgroundWorker(&definition, handle);
