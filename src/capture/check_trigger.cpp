@@ -3,10 +3,12 @@
 #include <string>
 #include <vector>
 
+#include "capture/foreign_path.hpp"
 #include "capture/table_facts.hpp"
 #include "core/rule.hpp"
 #include "pg/extension.hpp"
 #include "pg/guard.hpp"
+#include "pg/text.hpp"
 
 namespace cache_invalidate::capture {
 namespace {
@@ -39,14 +41,56 @@ void check_table(Relation table) {
   }
 }
 
-void depend_on_columns(const Trigger& trigger, Relation table, const core::Rule& rule) {
+// What is computed when it is read is not there yet when a trigger fires.
+void refuse_virtual(Relation table, AttrNumber number) {
+  const Form_pg_attribute column = TupleDescAttr(RelationGetDescr(table), number - 1);
+  if (column->attgenerated != pg::kVirtualColumn) return;
+  ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                  errmsg("column \"%s\" of table \"%s\" is a virtual generated column", NameStr(column->attname), RelationGetRelationName(table)),
+                  errdetail("Its value does not exist when the trigger fires."), errhint("Make it STORED, or name the columns that it is computed from.")));
+}
+
+// The look-up itself asks nobody, so who attaches it must be allowed to read what it will send.
+void check_may_read(Oid table, AttrNumber column) {
+  if (pg_class_aclcheck(table, GetUserId(), ACL_SELECT) == ACLCHECK_OK) return;
+  const AclResult result = pg_attribute_aclcheck(table, column, GetUserId(), ACL_SELECT);
+  if (result == ACLCHECK_OK) return;
+  aclcheck_error_col(result, OBJECT_COLUMN, get_rel_name(table), get_attname(table, column, false));
+}
+
+void depend_on(const Trigger& trigger, const ObjectAddress& object) {
   const ObjectAddress own = {TriggerRelationId, trigger.tgoid, 0};
+  recordDependencyOn(&own, &object, DEPENDENCY_NORMAL);
+}
+
+void depend_on_columns(const Trigger& trigger, Relation table, const core::Rule& rule) {
   const auto depend = [&](AttrNumber number) {
-    const ObjectAddress column = {RelationRelationId, RelationGetRelid(table), number};
-    recordDependencyOn(&own, &column, DEPENDENCY_NORMAL);
+    refuse_virtual(table, number);
+    depend_on(trigger, {RelationRelationId, RelationGetRelid(table), number});
   };
-  for (const std::int16_t number : rule.columns) depend(number);
+  for (const core::Input& input : rule.inputs) depend(input.number);
   for (const std::int16_t number : rule.listed) depend(number);
+}
+
+void depend_on_paths(const Trigger& trigger, const PathDependencies& paths) {
+  for (const Oid constraint : paths.constraints) depend_on(trigger, {ConstraintRelationId, constraint, 0});
+  for (const auto& [oid, column] : paths.columns) {
+    check_may_read(oid, column);
+    Relation table = table_open(oid, AccessShareLock);
+    refuse_virtual(table, column);
+    table_close(table, AccessShareLock);
+    depend_on(trigger, {RelationRelationId, oid, column});
+  }
+}
+
+// Only a warning: in a dump the servers may come from elsewhere.
+void check_servers(const Trigger& trigger, const std::vector<std::string>& servers) {
+  for (const std::string& server : servers) {
+    if (OidIsValid(get_foreign_server_oid(pg::from_utf8(server), true))) continue;
+    ereport(WARNING, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("server \"%s\" does not exist", pg::from_utf8(server)),
+                      errdetail("Trigger \"%s\" names it in argument \"server\".", trigger.tgname),
+                      errhint("Make it with CREATE SERVER ... FOREIGN DATA WRAPPER cache_invalidate.")));
+  }
 }
 
 void check_arguments(const Trigger& trigger, Relation table) {
@@ -58,17 +102,18 @@ void check_arguments(const Trigger& trigger, Relation table) {
   });
   core::Result<core::RuleSpec> spec = core::parse_rule(arguments);
   if (!spec.ok()) throw pg::ReportedError(spec.error());
+  PathDependencies paths;
+  for (const core::ColumnPath& path : core::foreign_paths(spec.value())) {
+    const core::Result<ForeignPath> resolved = resolve_path(table, path, CurrentMemoryContext, &paths);
+    if (!resolved.ok()) throw pg::ReportedError(resolved.error());
+    facts.paths.push_back({path, resolved.value().json_kind});
+  }
   core::Result<core::Rule> rule = core::bind_rule(spec.value(), facts);
   if (!rule.ok()) throw pg::ReportedError(rule.error());
   pg::guarded([&] {
-    // Only a warning: in a dump the servers may come from elsewhere.
-    for (const std::string& server : spec.value().servers) {
-      if (OidIsValid(get_foreign_server_oid(server.c_str(), true))) continue;
-      ereport(WARNING, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("server \"%s\" does not exist", server.c_str()),
-                        errdetail("Trigger \"%s\" names it in argument \"server\".", trigger.tgname),
-                        errhint("Make it with CREATE SERVER ... FOREIGN DATA WRAPPER cache_invalidate.")));
-    }
+    check_servers(trigger, spec.value().servers);
     depend_on_columns(trigger, table, rule.value());
+    depend_on_paths(trigger, paths);
   });
 }
 

@@ -1,5 +1,7 @@
 #include "capture/row_reader.hpp"
 
+#include <algorithm>
+
 #include "pg/guard.hpp"
 #include "pg/text.hpp"
 
@@ -49,6 +51,23 @@ class PinnedSettings {
   pg_tz* time_zone_;
 };
 
+// money heeds lc_monetary, the reg types heed the search path: only the settings machinery can pin those. It is
+// slow, but so are such types rare. What it began has to be ended also when an error is swallowed.
+int begin_locale() {
+  const int level = NewGUCNestLevel();
+  const auto set = [](const char* name, const char* value) {
+    set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+  };
+  set("lc_monetary", "C");
+  set("search_path", "pg_catalog");
+  set("quote_all_identifiers", "off");
+  return level;
+}
+
+void end_locale(int level) {
+  if (level > 0) AtEOXact_GUC(true, level);
+}
+
 // Is it the user's or the operator's wish that the statement ends? Then it is not ours to swallow.
 bool must_propagate(const ErrorData* error) {
   switch (ERRCODE_TO_CATEGORY(error->sqlerrcode)) {
@@ -63,7 +82,7 @@ bool must_propagate(const ErrorData* error) {
 }
 
 void set_text(core::Value& value, const char* data, std::size_t size) {
-  value = {data, static_cast<std::uint32_t>(size), false};
+  value = {data, static_cast<std::uint32_t>(size), core::Value::State::known};
 }
 
 // Keys and messages are UTF-8 whatever the database's encoding.
@@ -72,24 +91,29 @@ void set_server_text(core::Value& value, const char* data, std::size_t size) {
   set_text(value, converted, converted == data ? size : strlen(converted));
 }
 
-bool call_output(const ColumnReader& reader, Datum datum, core::Value& value, const char** problem) {
+// Returns why it failed, or nullptr.
+const char* call_output(const ColumnReader& reader, Datum datum, core::Value& value) {
+  volatile int level = 0;
   try {
     const PinnedSettings pinned;
     pg::guarded([&] {
+      if (reader.heeds_locale) level = begin_locale();
       const char* text = OutputFunctionCall(const_cast<FmgrInfo*>(&reader.output), datum);
       set_server_text(value, text, strlen(text));
+      end_locale(level);
     });
-    return true;
+    return nullptr;
   } catch (const pg::PgError& error) {
     if (must_propagate(error.data())) throw;
     const char* message = error.data()->message != nullptr ? error.data()->message : "";
-    *problem = "a value could not be converted to text";
+    const char* problem = "a value could not be converted to text";
+    pg::guarded([&] { end_locale(level); });
     try {
-      pg::guarded([&] { *problem = pg::to_utf8(message); });
+      pg::guarded([&] { problem = pg::to_utf8(message); });
     } catch (const pg::PgError&) {
       // The message cannot be converted either.
     }
-    return false;
+    return problem;
   }
 }
 
@@ -117,30 +141,74 @@ void read_uuid(Datum datum, core::Value& value) {
   set_text(value, buffer, 36);
 }
 
-bool read_column(const ColumnReader& reader, Datum datum, core::Value& value, const char** problem) {
+const char* convert(const ColumnReader& reader, Datum datum, core::Value& value) {
   switch (reader.form) {
     case TextForm::int2:
       read_number(value, [datum](char* out) { return pg_ltoa(DatumGetInt16(datum), out); });
-      return true;
+      break;
     case TextForm::int4:
       read_number(value, [datum](char* out) { return pg_ltoa(DatumGetInt32(datum), out); });
-      return true;
+      break;
     case TextForm::int8:
       read_number(value, [datum](char* out) { return pg_lltoa(DatumGetInt64(datum), out); });
-      return true;
+      break;
     case TextForm::text:
       read_text(datum, value);
-      return true;
+      break;
     case TextForm::uuid:
       read_uuid(datum, value);
-      return true;
+      break;
     case TextForm::boolean:
       set_text(value, DatumGetBool(datum) ? "t" : "f", 1);
-      return true;
+      break;
     case TextForm::output_function:
-      return call_output(reader, datum, value, problem);
+      return call_output(reader, datum, value);
   }
-  return true;
+  return nullptr;
+}
+
+// Does the text of such a value depend on lc_monetary, the search path or how names are quoted?
+bool heeds_locale(Oid type) {
+  type = getBaseType(type);
+  switch (type) {
+    case CASHOID:
+    case REGPROCOID:
+    case REGPROCEDUREOID:
+    case REGOPEROID:
+    case REGOPERATOROID:
+    case REGCLASSOID:
+    case REGCOLLATIONOID:
+    case REGTYPEOID:
+    case REGROLEOID:
+    case REGNAMESPACEOID:
+    case REGCONFIGOID:
+    case REGDICTIONARYOID:
+      return true;
+    default:
+      break;
+  }
+  switch (get_typtype(type)) {
+    case TYPTYPE_COMPOSITE:
+      return true;  // who knows what is in it
+    case TYPTYPE_RANGE:
+      return heeds_locale(get_range_subtype(type));
+    case TYPTYPE_MULTIRANGE:
+      return heeds_locale(get_multirange_range(type));
+    default:
+      return OidIsValid(get_element_type(type)) && heeds_locale(get_element_type(type));
+  }
+}
+
+// Compares one column of two rows: by their bytes as they are, or also by the value that they stand for.
+bool column_equal(AttrNumber number, TupleTableSlot* a, TupleTableSlot* b, bool by_image_only) {
+  const Form_pg_attribute column = TupleDescAttr(a->tts_tupleDescriptor, number - 1);
+  bool null_a, null_b;
+  const Datum left = slot_getattr(a, number, &null_a);
+  const Datum right = slot_getattr(b, number, &null_b);
+  if (null_a || null_b) return null_a == null_b;
+  // A toasted value that was not touched is the same pointer: that saves fetching it.
+  return datumIsEqual(left, right, column->attbyval, column->attlen) ||
+         (!by_image_only && datum_image_eq(left, right, column->attbyval, column->attlen));
 }
 
 }  // namespace
@@ -159,39 +227,40 @@ ColumnReader make_reader(TupleDesc descriptor, AttrNumber number, MemoryContext 
     bool is_varlena;
     getTypeOutputInfo(column->atttypid, &function, &is_varlena);
     fmgr_info_cxt(function, &reader.output, context);
+    reader.heeds_locale = heeds_locale(column->atttypid);
   }
   return reader;
 }
 
-bool read_row(const ColumnReader* readers, int count, TupleTableSlot* row, core::Value* values, const char** problem) {
-  for (int i = 0; i < count; ++i) {
-    bool is_null;
-    const Datum datum = slot_getattr(row, readers[i].number, &is_null);
-    values[i] = core::Value();
-    if (!is_null && !read_column(readers[i], datum, values[i], problem)) return false;
+const char* read_value(const ColumnReader& reader, Datum datum, core::Value& value) {
+  value = core::Value();
+  value.state = core::Value::State::unknown;
+  if (reader.length == -1 && toast_raw_datum_size(datum) > core::kLongestKey + VARHDRSZ) {
+    return reader.only_field ? nullptr : "a value is longer than a key may be, 1048576 bytes";
   }
-  return true;
+  const char* problem = convert(reader, datum, value);
+  if (problem != nullptr) value.state = core::Value::State::unknown;
+  return problem;
 }
 
-bool same_image(const ColumnReader* readers, int count, TupleTableSlot* a, TupleTableSlot* b) {
-  for (int i = 0; i < count; ++i) {
-    bool null_a, null_b;
-    const Datum left = slot_getattr(a, readers[i].number, &null_a);
-    const Datum right = slot_getattr(b, readers[i].number, &null_b);
-    if (null_a != null_b) return false;
-    if (!null_a && !datumIsEqual(left, right, readers[i].by_value, readers[i].length)) return false;
-  }
-  return true;
+const char* read_column(const ColumnReader& reader, TupleTableSlot* row, core::Value& value) {
+  bool is_null;
+  const Datum datum = slot_getattr(row, reader.number, &is_null);
+  if (!is_null) return read_value(reader, datum, value);
+  value = core::Value();
+  return nullptr;
 }
 
-bool any_changed(TupleDesc descriptor, const AttrNumber* numbers, std::size_t count, TupleTableSlot* a, TupleTableSlot* b) {
-  for (std::size_t i = 0; i < count; ++i) {
-    const Form_pg_attribute column = TupleDescAttr(descriptor, numbers[i] - 1);
-    bool null_a, null_b;
-    const Datum left = slot_getattr(a, numbers[i], &null_a);
-    const Datum right = slot_getattr(b, numbers[i], &null_b);
-    if (null_a != null_b) return true;
-    if (!null_a && !datum_image_eq(left, right, column->attbyval, column->attlen)) return true;
+bool same_image(AttrNumber number, TupleTableSlot* a, TupleTableSlot* b) { return column_equal(number, a, b, true); }
+
+bool any_changed(const AttrNumber* numbers, std::size_t count, TupleTableSlot* a, TupleTableSlot* b) {
+  return !std::all_of(numbers, numbers + count, [a, b](AttrNumber number) { return column_equal(number, a, b, false); });
+}
+
+bool row_changed(TupleTableSlot* a, TupleTableSlot* b) {
+  const TupleDesc descriptor = a->tts_tupleDescriptor;
+  for (AttrNumber number = 1; number <= descriptor->natts; ++number) {
+    if (!TupleDescAttr(descriptor, number - 1)->attisdropped && !column_equal(number, a, b, false)) return true;
   }
   return false;
 }

@@ -15,20 +15,28 @@ struct ColumnReader {
   TextForm form;
   bool by_value;
   std::int16_t length;
+  bool heeds_locale;  // or the search path: its output function must be called under more settings than the usual
+  bool only_field;    // stands in messages only, and not in their id
   FmgrInfo output;
 };
 
 // May raise an error. `context` owns what the reader keeps.
 ColumnReader make_reader(TupleDesc descriptor, AttrNumber number, MemoryContext context);
 
-// Fills values[0..count) from the row; the text lives in the current memory context (or in the row). False:
-// a type's output function raised an error, whose message is in `problem`.
-bool read_row(const ColumnReader* readers, int count, TupleTableSlot* row, core::Value* values, const char** problem);
+// The text of a value, in the current memory context or where the value is. What can't be read is unknown; returns
+// why, or nullptr.
+const char* read_value(const ColumnReader& reader, Datum datum, core::Value& value);
 
-// Are the columns the same in both rows, bit by bit? A false "no" costs only the work of looking twice.
-bool same_image(const ColumnReader* readers, int count, TupleTableSlot* a, TupleTableSlot* b);
+// The same of a column of a row, which may be NULL.
+const char* read_column(const ColumnReader& reader, TupleTableSlot* row, core::Value& value);
+
+// Is the column the same in both rows, bit by bit? A false "no" costs only the work of looking twice.
+bool same_image(AttrNumber number, TupleTableSlot* a, TupleTableSlot* b);
 
 // Did any of the columns change its value? Looks into toasted values.
-bool any_changed(TupleDesc descriptor, const AttrNumber* numbers, std::size_t count, TupleTableSlot* a, TupleTableSlot* b);
+bool any_changed(const AttrNumber* numbers, std::size_t count, TupleTableSlot* a, TupleTableSlot* b);
+
+// Did any column at all?
+bool row_changed(TupleTableSlot* a, TupleTableSlot* b);
 
 }  // namespace cache_invalidate::capture

@@ -1,5 +1,6 @@
 #include "capture/rule_cache.hpp"
 
+#include <algorithm>
 #include <unordered_map>
 
 #include "capture/table_facts.hpp"
@@ -30,57 +31,100 @@ constexpr std::size_t kMostRules = 10000;
 
 void on_relation_change(Datum /*argument*/, Oid relation) {
   for (auto& [trigger, rule] : cache().rules) {
-    if (relation == InvalidOid || rule->relation == relation || rule->reported == relation) rule->valid = false;
+    const auto& tables = rule->tables;
+    if (relation == InvalidOid || rule->relation == relation || std::find(tables.begin(), tables.end(), relation) != tables.end()) {
+      rule->valid = false;
+    }
   }
 }
 
 void retire(RulePointer rule) { cache().replaced.push_back(std::move(rule)); }
 
-// Fills in what needs the table. A mistake in the arguments becomes the rule's problem, not an error: the
-// user's statement goes through.
+void note_tables(const ForeignPath& path, std::vector<Oid>& tables) {
+  for (const ForeignStep& step : path.steps) {
+    tables.push_back(step.table);
+    for (const ForeignTable& table : step.tables) tables.push_back(table.table);
+  }
+}
+
+using Paths = std::vector<std::pair<core::ColumnPath, std::unique_ptr<ForeignPath>>>;
+
+// Those that can be resolved, with their types for the binding.
+Paths resolve_paths(CompiledRule& compiled, const core::RuleSpec& spec, Relation table, core::TableFacts& facts) {
+  Paths paths;
+  for (const core::ColumnPath& path : core::foreign_paths(spec)) {
+    core::Result<ForeignPath> resolved = resolve_path(table, path, compiled.context, nullptr);
+    if (!resolved.ok()) {
+      if (compiled.problem.empty()) compiled.problem = resolved.error().message + ": " + resolved.error().detail;
+      continue;
+    }
+    note_tables(resolved.value(), compiled.tables);
+    facts.paths.push_back({path, resolved.value().json_kind});
+    paths.emplace_back(path, std::make_unique<ForeignPath>(resolved.take()));
+  }
+  return paths;
+}
+
+void make_readers(CompiledRule& compiled, Relation table, Paths& paths) {
+  for (const core::Input& input : compiled.rule.inputs) {
+    InputReader reader{};
+    if (input.is_foreign()) {
+      const auto found = std::find_if(paths.begin(), paths.end(), [&](const auto& p) { return p.first == input.path; });
+      if (found != paths.end()) reader.path = std::move(found->second);
+      if (reader.path) reader.path->reader.only_field = input.only_field;
+      compiled.has_paths = true;
+    } else if (input.number != InvalidAttrNumber) {
+      pg::guarded([&] { reader.column = make_reader(RelationGetDescr(table), input.number, compiled.context); });
+      reader.column.only_field = input.only_field;
+    }
+    compiled.readers.push_back(std::move(reader));
+  }
+}
+
+// Fills in what needs the table. A mistake in the arguments, or a column that is gone, becomes the rule's problem,
+// not an error: the user's statement goes through.
 void bind(CompiledRule& compiled, Relation table, const Trigger& trigger) {
   core::TableFacts facts;
   std::vector<std::string> arguments;
+  Oid reported = InvalidOid;
   pg::guarded([&] {
-    compiled.reported = reported_table(table);
+    reported = reported_table(table);
     read_table_facts(table, facts);
     read_arguments(trigger, arguments);
   });
+  compiled.tables.push_back(reported);
   compiled.table = facts.table;
   compiled.context_text = "trigger of table " + facts.schema + "." + facts.table;
-  core::Result<core::RuleSpec> spec = core::parse_rule(arguments);
-  if (spec.ok()) {
-    for (const core::Template& key : spec.value().keys) {
-      const bool is_constant = key.parts().size() == 1 && !key.parts().front().has_column;
-      if (is_constant) {
-        compiled.constant_keys.push_back(key.parts().front().literal);
-      } else {
-        compiled.widened.push_back(core::widen(key, false));
-      }
-    }
-    for (const core::Template& pattern : spec.value().patterns) compiled.widened.push_back(core::widen(pattern, true));
-    compiled.rule.servers = spec.value().servers;
-  }
-  core::Result<core::Rule> rule = spec.ok() ? core::bind_rule(spec.value(), facts) : spec.error();
-  if (!rule.ok()) {
-    compiled.problem = rule.error().message;
-    // What is still known: enough for a message that names the whole resource.
-    compiled.rule.name = spec.ok() && spec.value().has_resource ? spec.value().resource : facts.table;
-    compiled.rule.format = spec.ok() ? spec.value().format : core::Format::record;
-    compiled.rule.has_channel = spec.ok() && spec.value().has_channel;
-    if (compiled.rule.has_channel) compiled.rule.channel = spec.value().channel;
+  core::Result<core::RuleSpec> parsed = core::parse_rule(arguments);
+  core::RuleSpec spec;
+  if (parsed.ok()) {
+    spec = parsed.take();
   } else {
-    compiled.rule = rule.take();
+    compiled.problem = parsed.error().message;  // what is left is a message for the whole resource
   }
-  pg::guarded([&] {
-    for (const std::int16_t number : compiled.rule.columns) {
-      compiled.readers.push_back(make_reader(RelationGetDescr(table), number, compiled.context));
-    }
-  });
+  Paths paths = resolve_paths(compiled, spec, table, facts);
+  core::Result<core::Rule> rule = core::bind_rule(spec, facts, &compiled.problem);
+  if (!rule.ok()) throw pg::ReportedError(rule.error());
+  compiled.rule = rule.take();
+  for (const core::Template& key : spec.keys) compiled.globs.push_back(core::widen(key, false));
+  for (const core::Template& pattern : spec.patterns) compiled.globs.push_back(core::widen(pattern, true));
+  make_readers(compiled, table, paths);
   compiled.sends_messages = !compiled.rule.has_channel || !compiled.rule.channel.empty();
-  compiled.shape = shape_number({compiled.rule.format, compiled.rule.has_channel, compiled.rule.channel, compiled.rule.name},
-                                compiled.reported);
+  compiled.shape = shape_number({compiled.rule.format, compiled.rule.has_channel, compiled.rule.channel, compiled.rule.name}, reported);
   compiled.scope = scope_number(table->rd_rel->relowner, compiled.rule.servers);
+}
+
+// A rule that is compiled anew keeps its sources, so that their numbers do not grow with every change of a table.
+void number_sources(CompiledRule& compiled, const CompiledRule* former) {
+  static core::Source next = core::kErrorSource + 1;
+  compiled.source_count = static_cast<std::uint32_t>(compiled.globs.size()) + 1;
+  if (former != nullptr && former->source_count >= compiled.source_count) {
+    compiled.first_source = former->first_source;
+    compiled.source_count = former->source_count;
+    return;
+  }
+  compiled.first_source = next;
+  next += compiled.source_count;
 }
 
 CompiledRule* compile(Relation table, const Trigger& trigger) {
@@ -97,10 +141,12 @@ CompiledRule* compile(Relation table, const Trigger& trigger) {
   // In the cache before it is filled, so that an invalidation that arrives meanwhile marks it; not valid
   // before it is filled, so that an error on the way leaves nothing half-made in use.
   RulePointer& place = known.rules[trigger.tgoid];
+  const CompiledRule* former = place.get();
   if (place) retire(std::move(place));
   place = std::move(fresh);
   try {
     bind(*compiled, table, trigger);
+    number_sources(*compiled, former);
   } catch (...) {
     compiled->valid = false;
     throw;

@@ -9,28 +9,41 @@
 #include <string>
 #include <vector>
 
+#include "capture/foreign_path.hpp"
 #include "capture/row_reader.hpp"
+#include "core/change_set.hpp"
 #include "core/rule.hpp"
 
 #include "pg/postgres.hpp"
 
 namespace cache_invalidate::capture {
 
+// What reads one input of a rule.
+struct InputReader {
+  ColumnReader column;                // of the row itself
+  std::unique_ptr<ForeignPath> path;  // or of a row that it points to
+};
+
 struct CompiledRule {
   core::Rule rule;
-  std::vector<ColumnReader> readers;  // one an entry of rule.columns
-  std::vector<std::string> widened;   // globs of every key it could give: for what cannot be told exactly
-  std::vector<std::string> constant_keys;  // of templates without placeholders
+  std::vector<InputReader> readers;   // one an entry of rule.inputs
+  bool has_paths = false;
+  std::vector<std::string> globs;     // of everything that a template could give: one a key, then one a pattern
   std::uint32_t scope = 0;
   std::uint32_t shape = 0;
+  core::Source first_source = 0;      // of the first template; then one each, the last for messages
+  std::uint32_t source_count = 0;
   bool sends_messages = true;
   std::string table;                  // these two for the error log
   std::string context_text;
-  std::string problem;                // not empty: the rule can't be used, and why
+  std::string problem;                // not empty: something of the rule can't be used, and why
+
+  core::Source message_source() const { return first_source + source_count - 1; }
 
   MemoryContext context = nullptr;    // owns the readers' function data
   Oid relation = InvalidOid;
   Oid reported = InvalidOid;          // its root, when it is a partition
+  std::vector<Oid> tables;            // those that it was compiled from, with what its paths lead through
   bool valid = true;
 };
 

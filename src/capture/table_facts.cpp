@@ -5,6 +5,21 @@
 namespace cache_invalidate::capture {
 namespace {
 
+void add_primary_key(Relation table, core::TableFacts& facts) {
+  const Oid index = pg::primary_key_index(table);
+  if (!OidIsValid(index)) return;
+  HeapTuple tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
+  if (!HeapTupleIsValid(tuple)) return;
+  auto* row = reinterpret_cast<Form_pg_index>(GETSTRUCT(tuple));
+  for (int i = 0; i < row->indnkeyatts; ++i) {
+    const Form_pg_attribute column = TupleDescAttr(RelationGetDescr(table), row->indkey.values[i] - 1);
+    facts.primary_key.emplace_back(pg::to_utf8(NameStr(column->attname)));
+  }
+  ReleaseSysCache(tuple);
+}
+
+}  // namespace
+
 core::JsonKind json_kind_of(Oid type) {
   switch (getBaseType(type)) {
     case INT2OID:
@@ -24,21 +39,6 @@ core::JsonKind json_kind_of(Oid type) {
       return core::JsonKind::text;
   }
 }
-
-void add_primary_key(Relation table, core::TableFacts& facts) {
-  const Oid index = pg::primary_key_index(table);
-  if (!OidIsValid(index)) return;
-  HeapTuple tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
-  if (!HeapTupleIsValid(tuple)) return;
-  auto* row = reinterpret_cast<Form_pg_index>(GETSTRUCT(tuple));
-  for (int i = 0; i < row->indnkeyatts; ++i) {
-    const Form_pg_attribute column = TupleDescAttr(RelationGetDescr(table), row->indkey.values[i] - 1);
-    facts.primary_key.emplace_back(pg::to_utf8(NameStr(column->attname)));
-  }
-  ReleaseSysCache(tuple);
-}
-
-}  // namespace
 
 Oid reported_table(Relation table) {
   if (!table->rd_rel->relispartition) return RelationGetRelid(table);

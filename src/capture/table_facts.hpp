@@ -13,6 +13,9 @@ namespace cache_invalidate::capture {
 // The table by whose name messages go: of a partition its root, else the table itself. May raise an error.
 Oid reported_table(Relation table);
 
+// How a value of the type stands in JSON. May raise an error.
+core::JsonKind json_kind_of(Oid type);
+
 // These two may raise an error: call them guarded, since what they fill is owned by the caller.
 
 // Partitions are described under the name of their root.

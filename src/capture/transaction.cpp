@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "capture/foreign_lookup.hpp"
 #include "capture/rule_cache.hpp"
 #include "capture/vocabulary.hpp"
 #include "journal/handover.hpp"
@@ -46,6 +47,7 @@ void reset() noexcept {
   own.xid = 0;
   own.segment = -1;
   own.spilled = own.flushed = own.journalled = false;
+  forget_found();
   forget_replaced_rules();
 }
 
@@ -121,6 +123,7 @@ void on_savepoint(SubXactEvent event, SubTransactionId /*own*/, SubTransactionId
   switch (event) {
     case SUBXACT_EVENT_ABORT_SUB:
       state().changes.rollback(GetCurrentTransactionNestLevel());
+      forget_found();
       break;
     case SUBXACT_EVENT_COMMIT_SUB:
       state().changes.release(GetCurrentTransactionNestLevel());

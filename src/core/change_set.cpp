@@ -10,6 +10,7 @@ namespace cache_invalidate::core {
 namespace {
 constexpr std::size_t kKeptBytes = 256 * 1024;
 constexpr std::uint32_t kOwnerMask = 0x0FFFFFFF;
+constexpr std::uint32_t kMostErrors = 100;
 }  // namespace
 
 void ChangeSet::enter(int level) {
@@ -17,53 +18,79 @@ void ChangeSet::enter(int level) {
   marks_.push_back({level, items_.size(), undo_.size(), fields_.size()});
 }
 
-std::uint32_t ChangeSet::add(Kind kind, std::uint32_t owner, std::string_view bytes, int level, bool& inserted) {
+std::uint32_t ChangeSet::add(Kind kind, std::uint32_t owner, std::string_view bytes, int level, Source source, bool& inserted) {
   enter(level);
+  if (source >= counts_.size()) counts_.resize(source + 1);
+  crowd_.reserve(crowd_.size() + 1);
   const ByteSet::Added added = items_.add(tag_of(kind, owner), bytes);
   inserted = added.inserted;
-  if (inserted) {
-    try {
-      states_.emplace_back();
-    } catch (...) {
-      items_.truncate(added.index);
-      throw;
-    }
+  if (!inserted) return added.index;
+  try {
+    states_.emplace_back();
+  } catch (...) {
+    items_.truncate(added.index);
+    throw;
   }
+  states_.back().source = source;
+  if (source == kNoSource) return added.index;
+  if (counts_[source]++ == 0 && std::find(crowd_.begin(), crowd_.end(), source) == crowd_.end()) crowd_.push_back(source);
+  if (source != kErrorSource) ++counted_;
   return added.index;
 }
 
-void ChangeSet::add_key(std::uint32_t scope, std::string_view key, int level) {
-  bool inserted;
-  add(Kind::key, scope, key, level, inserted);
+// Forgets the items from `size` on as if they had never been added.
+void ChangeSet::cut(std::uint32_t size) {
+  for (std::size_t i = size; i < states_.size(); ++i) {
+    const Source source = states_[i].source;
+    if (source == kNoSource || counts_[source] == 0) continue;
+    --counts_[source];
+    if (source != kErrorSource) --counted_;
+  }
+  items_.truncate(size);
+  states_.resize(size);
 }
 
-void ChangeSet::add_pattern(std::uint32_t scope, std::string_view glob, int level) {
+void ChangeSet::widen(Source source, int level) {
+  widened_.push_back({source, level});
+  if (source >= counts_.size()) return;
+  counted_ -= counts_[source];
+  counts_[source] = 0;
+}
+
+bool ChangeSet::is_widened(Source source) const {
+  return std::any_of(widened_.begin(), widened_.end(), [source](const Widened& w) { return w.source == source; });
+}
+
+void ChangeSet::add_key(std::uint32_t scope, std::string_view key, int level, Source source) {
   bool inserted;
-  add(Kind::pattern, scope, glob, level, inserted);
+  add(Kind::key, scope, key, level, source, inserted);
+}
+
+void ChangeSet::add_pattern(std::uint32_t scope, std::string_view glob, int level, Source source) {
+  bool inserted;
+  add(Kind::pattern, scope, glob, level, source, inserted);
 }
 
 void ChangeSet::add_error(const ErrorRecord& error, int level) {
+  if (kErrorSource < counts_.size() && counts_[kErrorSource] >= kMostErrors) return;
   bool inserted;
-  add(Kind::error, 0, encode_error(error), level, inserted);
+  add(Kind::error, 0, encode_error(error), level, kErrorSource, inserted);
 }
 
 void ChangeSet::add_probe(std::string_view probe, int level) {
   bool inserted;
-  add(Kind::probe, 0, probe, level, inserted);
+  add(Kind::probe, 0, probe, level, kNoSource, inserted);
 }
 
 void ChangeSet::add_change(std::uint32_t shape, std::string_view id, Operation operation, std::string_view fields, int level,
-                           bool exact) {
+                           bool exact, Source source) {
   bool inserted;
-  const std::uint32_t index = add(Kind::change, shape, id, level, inserted);
+  const std::uint32_t index = add(Kind::change, shape, id, level, source, inserted);
   try {
     if (!inserted) save(index);
     set_fields(index, fields);
   } catch (...) {
-    if (inserted) {
-      items_.truncate(index);
-      states_.pop_back();
-    }
+    if (inserted) cut(index);
     throw;
   }
   State& state = states_[index];
@@ -159,13 +186,15 @@ void ChangeSet::rollback(int level) {
       states_[undo_.back().index] = undo_.back().state;
       undo_.pop_back();
     }
-    items_.truncate(mark.items);
-    states_.resize(mark.items);
+    cut(mark.items);
     fields_.resize(mark.fields);
   }
+  const auto gone = [level](const Widened& w) { return w.level >= level; };
+  widened_.erase(std::remove_if(widened_.begin(), widened_.end(), gone), widened_.end());
 }
 
 void ChangeSet::release(int level) {
+  for (Widened& widened : widened_) widened.level = std::min(widened.level, level - 1);
   if (marks_.empty() || marks_.back().level < level) return;
   const Mark mark = marks_.back();
   const bool parent_has_mark = marks_.size() > 1 && marks_[marks_.size() - 2].level == level - 1;
@@ -204,6 +233,7 @@ void ChangeSet::write(BatchWriter& out, std::uint32_t from) const {
   for (std::uint32_t index = from; index < items_.size(); ++index) {
     const std::uint32_t owner = items_.tag(index) & kOwnerMask;
     const State& state = states_[index];
+    if (!widened_.empty() && state.source != kNoSource && is_widened(state.source)) continue;
     switch (static_cast<Kind>(items_.tag(index) >> 28)) {
       case Kind::key:
         out.key(owner, items_.bytes(index));
@@ -229,7 +259,7 @@ void ChangeSet::write(BatchWriter& out, std::uint32_t from) const {
 
 void ChangeSet::forget(std::uint32_t from) {
   if (from == 0) {
-    clear();
+    clear_items();
     return;
   }
   items_.truncate(from);
@@ -239,6 +269,14 @@ void ChangeSet::forget(std::uint32_t from) {
 }
 
 void ChangeSet::clear() {
+  clear_items();
+  for (const Source source : crowd_) counts_[source] = 0;
+  crowd_.clear();
+  counted_ = 0;
+  widened_.clear();
+}
+
+void ChangeSet::clear_items() {
   items_.clear();
   states_.clear();
   fields_.clear();

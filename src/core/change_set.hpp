@@ -15,18 +15,34 @@
 
 namespace cache_invalidate::core {
 
+// A template of a rule, by a number of the caller's choice: what comes of it is counted together.
+using Source = std::uint32_t;
+inline constexpr Source kNoSource = 0;      // what is not counted
+inline constexpr Source kErrorSource = 1;   // the error records; the caller's own begin behind it
+
 class ChangeSet {
  public:
   // Each may throw std::bad_alloc or std::length_error; what was there before stays as it was.
-  void add_key(std::uint32_t scope, std::string_view key, int level);
-  void add_pattern(std::uint32_t scope, std::string_view glob, int level);
+  void add_key(std::uint32_t scope, std::string_view key, int level, Source source = kNoSource);
+  void add_pattern(std::uint32_t scope, std::string_view glob, int level, Source source = kNoSource);
   // `fields` is a JSON fragment ("\"a\":1,\"b\":2") that replaces the one of an earlier change of the record.
   // `exact`: the id names one record. If it does not, one that came and one that went may be two, and both say
   // that something changed.
   void add_change(std::uint32_t shape, std::string_view id, Operation operation, std::string_view fields, int level,
-                  bool exact = true);
+                  bool exact = true, Source source = kNoSource);
+  // Beyond a hundred unlike ones the rest is not kept: they say the same in other words.
   void add_error(const ErrorRecord& error, int level);
   void add_probe(std::string_view probe, int level);
+
+  // Has the transaction more than `limit` distinct items, and is this source one of those that it is due to? The
+  // largest always is. Then its owner adds what stands for all that it could give, without a source, and calls
+  // widen(): what the source gave is not written any more, and more of it need not be added.
+  bool is_crowded(Source source, std::uint32_t limit) const {
+    return counted_ > limit && source < counts_.size() && counts_[source] >= counted_ / crowd_.size();
+  }
+  void widen(Source source, int level);
+  bool is_widened(Source source) const;
+  bool has_widened() const { return !widened_.empty(); }
 
   // A savepoint of this level was rolled back: forgets what was added at it and below.
   void rollback(int level);
@@ -65,6 +81,7 @@ class ChangeSet {
     std::uint32_t fields_offset = 0;
     std::uint32_t fields_size = 0;
     std::uint32_t fields_room = 0;
+    Source source = kNoSource;
   };
   static constexpr std::size_t kLeastCompacted = 64 * 1024;
 
@@ -78,11 +95,17 @@ class ChangeSet {
     std::size_t undo;
     std::size_t fields;
   };
+  struct Widened {
+    Source source;
+    int level;  // of what stands for it
+  };
 
   static std::uint32_t tag_of(Kind kind, std::uint32_t owner) { return static_cast<std::uint32_t>(kind) << 28 | owner; }
   static Operation net_effect(const State& state);
   void enter(int level);
-  std::uint32_t add(Kind kind, std::uint32_t owner, std::string_view bytes, int level, bool& inserted);
+  std::uint32_t add(Kind kind, std::uint32_t owner, std::string_view bytes, int level, Source source, bool& inserted);
+  void cut(std::uint32_t size);
+  void clear_items();
   void save(std::uint32_t index);
   void set_fields(std::uint32_t index, std::string_view fields);
   void append_fields(std::uint32_t index, std::string_view fields);
@@ -94,6 +117,11 @@ class ChangeSet {
   std::size_t compact_at_ = kLeastCompacted;  // the size of fields_ at which it is worth while
   std::vector<Undo> undo_;
   std::vector<Mark> marks_;    // levels above 1 that added something, outermost first
+  // Items added, also those that were written out since; an item that is added again then counts again.
+  std::vector<std::uint32_t> counts_;  // by source
+  std::vector<Source> crowd_;          // those that were ever counted in this transaction
+  std::uint32_t counted_ = 0;          // of all of them that are not widened, without errors
+  std::vector<Widened> widened_;
 };
 
 }  // namespace cache_invalidate::core

@@ -1,6 +1,7 @@
 #include "core/expand.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include "core/json.hpp"
 
@@ -15,41 +16,93 @@ void append_glob_literal(std::string& out, std::string_view text) {
 
 namespace {
 
-template <typename Append>
-bool expand_with(const BoundTemplate& source, const Value* values, std::string& out, Append append) {
-  out.clear();
-  for (const BoundPart& part : source) {
-    out += part.literal;
-    if (part.column < 0) continue;
-    const Value& value = values[part.column];
-    if (value.is_null) return false;
-    append(out, value.text());
+// Appends to a glob; of two stars in a row one is enough.
+class GlobWriter {
+ public:
+  explicit GlobWriter(std::string& out) : out_(out) { out_.clear(); }
+
+  void literal(std::string_view text, bool is_glob) {
+    if (is_glob) {
+      out_ += text;
+    } else {
+      append_glob_literal(out_, text);
+    }
+    starred_ = starred_ && text.empty();
   }
-  return true;
+  void star() {
+    if (!starred_) out_.push_back('*');
+    starred_ = true;
+  }
+
+ private:
+  std::string& out_;
+  bool starred_ = false;  // by us: a star at the end of `out_` may be an escaped one
+};
+
+constexpr std::size_t kTooLong = std::numeric_limits<std::size_t>::max();
+
+// What the template needs of the values, and how long it would get: kTooLong if nobody wants it.
+Expansion examine(const BoundTemplate& source, const Value* values, std::size_t& size) {
+  Expansion result = Expansion::exact;
+  size = 0;
+  for (const BoundPart& part : source) {
+    size += part.literal.size();
+    if (part.input < 0) continue;
+    const Value& value = values[part.input];
+    if (value.state == Value::State::null) return Expansion::none;
+    if (value.state == Value::State::unknown) result = Expansion::widened;
+    size += value.size;
+  }
+  if (size > kLongestKey) size = kTooLong, result = Expansion::widened;
+  return result;
+}
+
+// `too_long`: then the values that are long themselves are given up, and if that is not enough, all.
+void expand_widened(const BoundTemplate& source, const Value* values, bool is_glob, bool too_long, std::string& out) {
+  constexpr std::size_t kLong = 1024;
+  GlobWriter glob(out);
+  std::size_t size = 0;
+  for (const BoundPart& part : source) {
+    glob.literal(part.literal, is_glob);
+    if (part.input < 0) continue;
+    const Value& value = values[part.input];
+    size += value.size;
+    if (value.state == Value::State::unknown || (too_long && (value.size > kLong || size > kLongestKey / 2))) {
+      glob.star();
+    } else {
+      glob.literal(value.text(), false);
+    }
+  }
 }
 
 }  // namespace
 
-bool expand(const BoundTemplate& source, const Value* values, std::string& out) {
-  return expand_with(source, values, out, [](std::string& to, std::string_view text) { to += text; });
+Expansion expand(const BoundTemplate& source, const Value* values, std::string& out) {
+  std::size_t size;
+  const Expansion result = examine(source, values, size);
+  if (result == Expansion::widened) expand_widened(source, values, false, size == kTooLong, out);
+  if (result != Expansion::exact) return result;
+  out.clear();
+  for (const BoundPart& part : source) {
+    out += part.literal;
+    if (part.input >= 0) out += values[part.input].text();
+  }
+  return result;
 }
 
-bool expand_glob(const BoundTemplate& source, const Value* values, std::string& out) {
-  return expand_with(source, values, out, append_glob_literal);
+Expansion expand_glob(const BoundTemplate& source, const Value* values, std::string& out) {
+  std::size_t size;
+  const Expansion result = examine(source, values, size);
+  if (result != Expansion::none) expand_widened(source, values, true, size == kTooLong, out);
+  return result;
 }
 
 std::string widen(const Template& source, bool is_glob) {
   std::string out;
-  bool starred = false;  // by us: a star at the end of `out` may be an escaped one
+  GlobWriter glob(out);
   for (const TemplatePart& part : source.parts()) {
-    if (is_glob) {
-      out += part.literal;
-    } else {
-      append_glob_literal(out, part.literal);
-    }
-    starred = starred && part.literal.empty();
-    if (part.has_column && !starred) out.push_back('*');
-    starred = starred || part.has_column;
+    glob.literal(part.literal, is_glob);
+    if (part.has_placeholder) glob.star();
   }
   return out;
 }
@@ -62,10 +115,11 @@ bool is_exact_id(const Rule& rule, std::string_view id) {
 void render_fields(const std::vector<BoundField>& fields, const Value* values, std::string& out) {
   out.clear();
   for (const BoundField& field : fields) {
+    const Value& value = values[field.input];
+    if (value.state == Value::State::unknown) continue;
     if (!out.empty()) out += ',';
     out += field.json_name;
-    const Value& value = values[field.column];
-    if (value.is_null) {
+    if (value.state == Value::State::null) {
       out += "null";
     } else {
       append_json_value(out, value.text(), field.json_kind);

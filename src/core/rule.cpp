@@ -8,8 +8,8 @@ namespace {
 constexpr std::size_t kChannelLimit = 63;   // NOTIFY's own
 constexpr std::size_t kResourceLimit = 255;
 constexpr const char* kArgumentNames =
-    "Arguments are \"key\", \"pattern\", \"resource\", \"id\", \"fields\", \"format\", \"channel\", \"server\", \"columns\" and "
-    "\"ignore\", each written as 'name=value'.";
+    "Arguments are \"key\", \"pattern\", \"resource\", \"id\", \"fields\", \"format\", \"channel\", \"server\", \"columns\", "
+    "\"ignore\" and \"unchanged\", each written as 'name=value'.";
 
 Error argument_error(const char* code, std::string message, std::string detail, std::string hint) {
   Error error;
@@ -50,12 +50,16 @@ Result<bool> parse_fields(std::string_view value, RuleSpec& spec) {
     const std::size_t equals = item.find('=');
     FieldSpec field;
     field.name = trimmed(std::string_view(item).substr(0, equals));
-    field.column = equals == std::string::npos ? field.name : std::string(trimmed(std::string_view(item).substr(equals + 1)));
-    if (field.name.empty() || field.column.empty()) {
+    const std::string column = equals == std::string::npos ? field.name : std::string(trimmed(std::string_view(item).substr(equals + 1)));
+    if (field.name.empty() || column.empty()) {
       return argument_error(sqlstate::kInvalidParameterValue, "invalid item in argument \"fields\": \"" + item + "\"", "",
                             "Write a column's name, or a name in the message and the column, as in "
                             "\"fields=title,projectId=project_id\".");
     }
+    Result<ColumnPath> path = parse_path("fields", column);
+    if (!path.ok()) return path.error();
+    field.path = path.take();
+    if (equals == std::string::npos) field.name = field.path.back();
     spec.fields.push_back(std::move(field));
   }
   return true;
@@ -69,7 +73,7 @@ Result<bool> check_field_names(const RuleSpec& spec) {
   for (const FieldSpec& field : spec.fields) {
     if (std::find(taken.begin(), taken.end(), field.name) != taken.end()) {
       return argument_error(sqlstate::kDuplicateObject, "field \"" + field.name + "\" would stand in the message twice", "",
-                            "Give it another name, as in \"fields=" + field.name + "2=" + field.column + "\".");
+                            "Give it another name, as in \"fields=" + field.name + "2=" + path_text(field.path) + "\".");
     }
     taken.push_back(field.name);
   }
@@ -93,9 +97,9 @@ Result<bool> check_pattern(std::string_view text, const Template& pattern) {
         in_brackets = false;
       }
     }
-    if (part.has_column && (in_brackets || escaped)) {
+    if (part.has_placeholder && (in_brackets || escaped)) {
       return argument_error(sqlstate::kSyntaxError, "invalid template in argument \"pattern\": \"" + std::string(text) + "\"",
-                            "Placeholder \"{" + part.column + "}\" stands inside brackets or behind a backslash.",
+                            "Placeholder \"{" + path_text(part.placeholder.path) + "}\" stands inside brackets or behind a backslash.",
                             "Put placeholders where the glob has plain text.");
     }
   }
@@ -111,6 +115,15 @@ Result<bool> parse_format(std::string_view value, RuleSpec& spec) {
     return argument_error(sqlstate::kInvalidParameterValue, "invalid value for argument \"format\": \"" + std::string(value) + "\"", "",
                           "Available formats are \"record\" and \"resource\".");
   }
+  return true;
+}
+
+Result<bool> parse_unchanged(std::string_view value, RuleSpec& spec) {
+  if (value != "send" && value != "skip") {
+    return argument_error(sqlstate::kInvalidParameterValue, "invalid value for argument \"unchanged\": \"" + std::string(value) + "\"", "",
+                          "With \"send\" an UPDATE that changes nothing counts as a change; with \"skip\", the default, it does not.");
+  }
+  spec.send_unchanged = value == "send";
   return true;
 }
 
@@ -158,6 +171,7 @@ Result<bool> parse_argument(std::string_view name, std::string_view value, RuleS
   if (name == "resource") return parse_resource(value, spec);
   if (name == "fields") return parse_fields(value, spec);
   if (name == "format") return parse_format(value, spec);
+  if (name == "unchanged") return parse_unchanged(value, spec);
   if (name == "channel") return parse_channel(value, spec);
   if (name == "server") return assign_list(name, value, spec.servers);
   if (name == "columns") return assign_list(name, value, spec.columns);
@@ -193,6 +207,10 @@ Result<RuleSpec> parse_rule(const std::vector<std::string>& arguments) {
   if (!spec.columns.empty() && !spec.ignore.empty()) {
     return argument_error(sqlstate::kInvalidParameterValue, "arguments \"columns\" and \"ignore\" exclude each other", "",
                           "Name the columns that count, or those that do not.");
+  }
+  if (spec.send_unchanged && !(spec.columns.empty() && spec.ignore.empty())) {
+    return argument_error(sqlstate::kInvalidParameterValue, "argument \"unchanged=send\" contradicts \"columns\" and \"ignore\"", "",
+                          "Those let an UPDATE count only if something changed.");
   }
   return spec;
 }

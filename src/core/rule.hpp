@@ -19,8 +19,8 @@ namespace cache_invalidate::core {
 enum class Format : std::uint8_t { record = 0, resource = 1 };
 
 struct FieldSpec {
-  std::string name;    // in the message
-  std::string column;  // in the table
+  std::string name;  // in the message
+  ColumnPath path;
 };
 
 struct RuleSpec {
@@ -37,13 +37,23 @@ struct RuleSpec {
   std::vector<std::string> servers;
   std::vector<std::string> columns;
   std::vector<std::string> ignore;
+  bool send_unchanged = false;  // an UPDATE that changes nothing counts too
 };
 
 Result<RuleSpec> parse_rule(const std::vector<std::string>& arguments);
 
+// The distinct paths over foreign keys that the templates and fields take.
+std::vector<ColumnPath> foreign_paths(const RuleSpec& spec);
+
 struct ColumnFacts {
   std::string name;
   std::int16_t number;  // the server's attribute number
+  JsonKind json_kind = JsonKind::text;
+};
+
+// A path over foreign keys, resolved.
+struct PathFacts {
+  ColumnPath path;
   JsonKind json_kind = JsonKind::text;
 };
 
@@ -52,23 +62,33 @@ struct TableFacts {
   std::string table;
   std::vector<ColumnFacts> columns;            // without dropped ones
   std::vector<std::string> primary_key;        // in key order; empty: none
+  std::vector<PathFacts> paths;                // of foreign_paths(), in any order
 };
 
-// A template whose placeholders are numbers of Rule::columns.
+// A value that the rule needs of a row.
+struct Input {
+  ColumnPath path;            // of more than one name: found by following foreign keys
+  std::int16_t number;        // attribute number of its first column; 0: there is none
+  bool only_field;            // stands in messages only, and not in their id
+
+  bool is_foreign() const { return path.size() > 1; }
+};
+
+// A template whose placeholders are numbers of Rule::inputs.
 struct BoundPart {
   std::string literal;
-  int column = -1;  // -1: none
+  int input = -1;  // -1: none
 };
 using BoundTemplate = std::vector<BoundPart>;
 
 struct BoundField {
   std::string json_name;  // escaped, quoted, with its colon: "\"name\":"
-  int column;
+  int input;
   JsonKind json_kind;
 };
 
 struct Rule {
-  std::vector<std::int16_t> columns;  // attribute numbers that the row reader must fetch
+  std::vector<Input> inputs;          // what the row reader must fetch
   std::vector<BoundTemplate> keys;
   std::vector<BoundTemplate> patterns;
   BoundTemplate id;                   // empty: the table has no primary key and none was given
@@ -76,6 +96,7 @@ struct Rule {
   std::vector<BoundField> fields;
   std::vector<std::int16_t> significant;  // an UPDATE counts only if one of these changed
   bool any_change = true;                 // false: `significant` decides
+  bool send_unchanged = false;            // an UPDATE that changes nothing counts too
   std::vector<std::int16_t> listed;       // what "columns" or "ignore" names
   Format format = Format::record;
   std::string name;      // resource, or the table's name
@@ -84,6 +105,8 @@ struct Rule {
   std::vector<std::string> servers;
 };
 
-Result<Rule> bind_rule(const RuleSpec& spec, const TableFacts& table);
+// With `problem`: never fails. What names a column that does not exist becomes an input with number 0, whose value
+// is never known, and the first such error goes to `problem`, unless there is one already.
+Result<Rule> bind_rule(const RuleSpec& spec, const TableFacts& table, std::string* problem = nullptr);
 
 }  // namespace cache_invalidate::core

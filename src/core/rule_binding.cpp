@@ -8,7 +8,7 @@ namespace {
 
 class Binder {
  public:
-  Binder(const TableFacts& table, Rule& rule) : table_(table), rule_(rule) {}
+  Binder(const TableFacts& table, Rule& rule, std::string* problem) : table_(table), rule_(rule), problem_(problem) {}
 
   const ColumnFacts* find(const std::string& name) const {
     for (const ColumnFacts& column : table_.columns) {
@@ -30,12 +30,30 @@ class Binder {
     return error;
   }
 
-  // The place of the column among those that the row reader fetches.
-  int use(const ColumnFacts& column) {
-    const auto found = std::find(rule_.columns.begin(), rule_.columns.end(), column.number);
-    if (found != rule_.columns.end()) return static_cast<int>(found - rule_.columns.begin());
-    rule_.columns.push_back(column.number);
-    return static_cast<int>(rule_.columns.size() - 1);
+  // The place of the value among those that the row reader fetches, and its JSON type.
+  struct Bound {
+    int input;
+    JsonKind json_kind;
+  };
+  Result<Bound> use(std::string_view argument, const ColumnPath& path) {
+    Bound bound{0, JsonKind::text};
+    std::int16_t number = 0;
+    const ColumnFacts* column = find(path.front());
+    const auto known = std::find_if(table_.paths.begin(), table_.paths.end(), [&](const PathFacts& p) { return p.path == path; });
+    if (column == nullptr) {
+      if (!tolerates(no_column(argument, path.front()))) return no_column(argument, path.front());
+    } else if (path.size() > 1 && known == table_.paths.end()) {
+      if (!tolerates(unknown_path(argument, path))) return unknown_path(argument, path);
+    } else {
+      number = column->number;
+      bound.json_kind = path.size() > 1 ? known->json_kind : column->json_kind;
+    }
+    const auto found = std::find_if(rule_.inputs.begin(), rule_.inputs.end(), [&](const Input& i) { return i.path == path; });
+    bound.input = static_cast<int>(found - rule_.inputs.begin());
+    if (found == rule_.inputs.end()) rule_.inputs.push_back({path, number, true});
+    const bool in_key = argument == "key" || argument == "pattern" || argument == "id";
+    if (in_key) rule_.inputs[static_cast<std::size_t>(bound.input)].only_field = false;
+    return bound;
   }
 
   Result<BoundTemplate> bind(std::string_view argument, const Template& source) {
@@ -43,10 +61,10 @@ class Binder {
     for (const TemplatePart& part : source.parts()) {
       BoundPart target;
       target.literal = part.literal;
-      if (part.has_column) {
-        const ColumnFacts* column = find(part.column);
-        if (column == nullptr) return no_column(argument, part.column);
-        target.column = use(*column);
+      if (part.has_placeholder) {
+        const Result<Bound> used = use(argument, part.placeholder.path);
+        if (!used.ok()) return used.error();
+        target.input = used.value().input;
       }
       bound.push_back(std::move(target));
     }
@@ -57,8 +75,13 @@ class Binder {
     std::vector<std::int16_t> named;
     for (const std::string& name : names) {
       const ColumnFacts* column = find(name);
-      if (column == nullptr) return no_column(argument, name);
-      named.push_back(column->number);
+      if (column != nullptr) {
+        named.push_back(column->number);
+      } else if (!tolerates(no_column(argument, name))) {
+        return no_column(argument, name);
+      } else if (argument == "columns") {
+        return true;  // whether it changed can't be told
+      }
     }
     rule_.any_change = false;
     for (const ColumnFacts& column : table_.columns) {
@@ -70,29 +93,62 @@ class Binder {
   }
 
  private:
+  // May the rule be used in spite of the error?
+  bool tolerates(const Error& error) {
+    if (problem_ != nullptr && problem_->empty()) *problem_ = error.message;
+    return problem_ != nullptr;
+  }
+
+  Error unknown_path(std::string_view argument, const ColumnPath& path) const {
+    Error error;
+    error.sqlstate = sqlstate::kUndefinedColumn;
+    error.message = "path \"" + path_text(path) + "\" from table \"" + table_.table + "\" does not exist";
+    error.detail = "Argument \"" + std::string(argument) + "\" of the trigger names it.";
+    error.hint = "Each name but the last must be a column with a foreign key.";
+    return error;
+  }
+
   const TableFacts& table_;
   Rule& rule_;
+  std::string* problem_;
 };
 
 Result<bool> bind_fields(const RuleSpec& spec, Binder& binder, Rule& rule) {
   for (const FieldSpec& field : spec.fields) {
-    const ColumnFacts* column = binder.find(field.column);
-    if (column == nullptr) return binder.no_column("fields", field.column);
+    const auto used = binder.use("fields", field.path);
+    if (!used.ok()) return used.error();
     BoundField bound;
     append_json_string(bound.json_name, field.name);
     bound.json_name += ':';
-    bound.column = binder.use(*column);
-    bound.json_kind = column->json_kind;
+    bound.input = used.value().input;
+    bound.json_kind = used.value().json_kind;
     rule.fields.push_back(std::move(bound));
   }
   return true;
 }
 
+void collect_path(const ColumnPath& path, std::vector<ColumnPath>& paths) {
+  if (path.size() > 1 && std::find(paths.begin(), paths.end(), path) == paths.end()) paths.push_back(path);
+}
+
+void collect_paths(const Template& source, std::vector<ColumnPath>& paths) {
+  for (const TemplatePart& part : source.parts()) collect_path(part.placeholder.path, paths);
+}
+
 }  // namespace
 
-Result<Rule> bind_rule(const RuleSpec& spec, const TableFacts& table) {
+std::vector<ColumnPath> foreign_paths(const RuleSpec& spec) {
+  std::vector<ColumnPath> paths;
+  for (const Template& key : spec.keys) collect_paths(key, paths);
+  for (const Template& pattern : spec.patterns) collect_paths(pattern, paths);
+  collect_paths(spec.id, paths);
+  for (const FieldSpec& field : spec.fields) collect_path(field.path, paths);
+  return paths;
+}
+
+Result<Rule> bind_rule(const RuleSpec& spec, const TableFacts& table, std::string* problem) {
   Rule rule;
-  Binder binder(table, rule);
+  Binder binder(table, rule, problem);
   for (const Template& key : spec.keys) {
     Result<BoundTemplate> bound = binder.bind("key", key);
     if (!bound.ok()) return bound.error();
@@ -112,6 +168,7 @@ Result<Rule> bind_rule(const RuleSpec& spec, const TableFacts& table) {
   if (!spec.columns.empty()) done = binder.bind_significant("columns", spec.columns);
   if (!spec.ignore.empty()) done = binder.bind_significant("ignore", spec.ignore);
   if (!done.ok()) return done.error();
+  rule.send_unchanged = spec.send_unchanged;
   rule.format = spec.format;
   rule.name = spec.has_resource ? spec.resource : table.table;
   rule.has_channel = spec.has_channel;

@@ -55,6 +55,17 @@ inline Oid primary_key_index(Relation table) {
 #endif
 }
 
+inline IndexScanDesc begin_index_scan(Relation table, Relation index, Snapshot snapshot, int keys) {
+#if PG_VERSION_NUM >= 180000
+  return index_beginscan(table, index, snapshot, nullptr, keys, 0);
+#else
+  return index_beginscan(table, index, snapshot, keys, 0);
+#endif
+}
+
+// pg_attribute.attgenerated of a column that is computed when it is read; there are such from 18 on.
+inline constexpr char kVirtualColumn = 'v';
+
 inline void reserve_setting_prefix(const char* prefix) {
 #if PG_VERSION_NUM >= 150000
   MarkGUCPrefixReserved(prefix);

@@ -10,6 +10,7 @@ int batch_window = 0;
 int batch_size = 1000;
 int max_backlog_keys = 1000000;
 int max_change_set_memory = 16 * 1024;
+int max_items_per_transaction = 100000;
 int ring_size = 4 * 1024;
 int signal_timeout = 1000;
 
@@ -53,6 +54,10 @@ void define() {
                           "Sets how much memory a transaction keeps changes in.",
                           "Beyond that it writes them to the journal before it commits.", &max_change_set_memory,
                           16 * 1024, 64, 1024 * 1024, PGC_SUSET, GUC_UNIT_KB, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("cache_invalidate.max_items_per_transaction",
+                          "Sets how many distinct keys and messages a transaction may have.",
+                          "Beyond that, templates that give very many are widened: to a pattern, and to one message for the whole resource.",
+                          &max_items_per_transaction, 100000, 1, INT_MAX, PGC_SUSET, 0, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("cache_invalidate.ring_size",
                           "Sets the size of each database's ring in shared memory.",
                           "Taken up when the database's worker creates its ring. What does not fit is read from the journal.",

@@ -9,6 +9,7 @@ extern int batch_window;             // milliseconds a push waits for more; 0: a
 extern int batch_size;               // items in one push
 extern int max_backlog_keys;         // kept in memory a target; more are read from the journal later
 extern int max_change_set_memory;    // kilobytes a transaction keeps before it writes to the journal early
+extern int max_items_per_transaction;  // distinct keys and messages; then templates that give very many are widened
 extern int ring_size;                // kilobytes
 extern int signal_timeout;           // milliseconds that a message waits for a target that does not answer
 

@@ -14,29 +14,29 @@ Value of(std::string_view text) {
   Value value;
   value.data = text.data();
   value.size = static_cast<std::uint32_t>(text.size());
-  value.is_null = false;
+  value.state = Value::State::known;
   return value;
 }
 
-BoundPart part(std::string literal, int column) {
+BoundPart part(std::string literal, int input) {
   BoundPart made;
   made.literal = std::move(literal);
-  made.column = column;
+  made.input = input;
   return made;
 }
 
 TEST(Expand, PutsValuesBetweenLiterals) {
   const Value values[] = {of("1"), of("two words"), of("")};
   std::string out = "what stood there";
-  EXPECT_TRUE(expand({part("task:", 0)}, values, out));
+  EXPECT_EQ(expand({part("task:", 0)}, values, out), Expansion::exact);
   EXPECT_EQ(out, "task:1");
-  EXPECT_TRUE(expand({part("", 1), part(":", 0), part(":", 1), part("!", -1)}, values, out));
+  EXPECT_EQ(expand({part("", 1), part(":", 0), part(":", 1), part("!", -1)}, values, out), Expansion::exact);
   EXPECT_EQ(out, "two words:1:two words!");
-  EXPECT_TRUE(expand({part("[", 2), part("]", -1)}, values, out));
+  EXPECT_EQ(expand({part("[", 2), part("]", -1)}, values, out), Expansion::exact);
   EXPECT_EQ(out, "[]");
-  EXPECT_TRUE(expand({part("plain", -1)}, nullptr, out));
+  EXPECT_EQ(expand({part("plain", -1)}, nullptr, out), Expansion::exact);
   EXPECT_EQ(out, "plain");
-  EXPECT_TRUE(expand({}, nullptr, out));
+  EXPECT_EQ(expand({}, nullptr, out), Expansion::exact);
   EXPECT_EQ(out, "");
 }
 
@@ -44,16 +44,16 @@ TEST(Expand, TakesAnyBytesAsTheyAre) {
   const std::string bytes("{id}}\0*\r\n\xff", 10);
   const Value values[] = {of(bytes)};
   std::string out;
-  EXPECT_TRUE(expand({part("k:", 0)}, values, out));
+  EXPECT_EQ(expand({part("k:", 0)}, values, out), Expansion::exact);
   EXPECT_EQ(out, "k:" + bytes);
 }
 
 TEST(Expand, DoesNotApplyWhenAPlaceholderIsNull) {
   const Value values[] = {of("1"), Value()};
   std::string out;
-  EXPECT_FALSE(expand({part("", 0), part(":", 1)}, values, out));
-  EXPECT_FALSE(expand({part("", 1), part(":", 0)}, values, out));
-  EXPECT_TRUE(expand({part("", 0)}, values, out)) << "a NULL that is not used does not matter";
+  EXPECT_EQ(expand({part("", 0), part(":", 1)}, values, out), Expansion::none);
+  EXPECT_EQ(expand({part("", 1), part(":", 0)}, values, out), Expansion::none);
+  EXPECT_EQ(expand({part("", 0)}, values, out), Expansion::exact) << "a NULL that is not used does not matter";
 }
 
 // What Redis matches, of the parts that matter here.
@@ -70,12 +70,12 @@ TEST(ExpandGlob, LetsNoValueBecomeAWildcard) {
   const std::string value = "a*b?c[d]e\\f";
   const Value values[] = {of(value), Value()};
   std::string out = "what stood there";
-  EXPECT_TRUE(expand_glob({part("k:", 0), part(":*", -1)}, values, out));
+  EXPECT_EQ(expand_glob({part("k:", 0), part(":*", -1)}, values, out), Expansion::exact);
   EXPECT_EQ(out, "k:a\\*b\\?c\\[d\\]e\\\\f:*");
   EXPECT_TRUE(matches(out, "k:" + value + ":anything"));
   EXPECT_FALSE(matches(out, "k:aXb?c[d]e\\f:anything"));
-  EXPECT_FALSE(expand_glob({part("k:", 1)}, values, out));
-  EXPECT_TRUE(expand_glob({part("", -1)}, nullptr, out));
+  EXPECT_EQ(expand_glob({part("k:", 1)}, values, out), Expansion::none);
+  EXPECT_EQ(expand_glob({part("", -1)}, nullptr, out), Expansion::exact);
   EXPECT_EQ(out, "");
 }
 

@@ -38,13 +38,19 @@ Rule bound(const std::vector<std::string>& arguments, const TableFacts& table = 
   return Rule();
 }
 
+Numbers columns_of(const Rule& rule) {
+  Numbers numbers;
+  for (const Input& input : rule.inputs) numbers.push_back(input.number);
+  return numbers;
+}
+
 // "literal<attribute number>"
 std::string shown(const BoundTemplate& source, const Rule& rule) {
   std::string text;
   for (const BoundPart& part : source) {
     text += part.literal;
-    if (part.column >= 0)
-      text += "<" + std::to_string(rule.columns[static_cast<std::size_t>(part.column)]) + ">";
+    if (part.input >= 0)
+      text += "<" + std::to_string(rule.inputs[static_cast<std::size_t>(part.input)].number) + ">";
   }
   return text;
 }
@@ -53,7 +59,7 @@ TEST(BindRule, TakesNameAndIdFromTheTable) {
   const Rule rule = bound({});
   EXPECT_EQ(rule.name, "tasks");
   EXPECT_EQ(shown(rule.id, rule), "<1>");
-  EXPECT_EQ(rule.columns, Numbers{1});
+  EXPECT_EQ(columns_of(rule), Numbers{1});
   EXPECT_TRUE(rule.keys.empty());
   EXPECT_TRUE(rule.any_change);
   EXPECT_TRUE(rule.significant.empty());
@@ -89,7 +95,7 @@ TEST(BindRule, PrefersWhatTheArgumentsSay) {
 TEST(BindRule, ReadsEachColumnOnce) {
   const Rule rule = bound({"key={project_id}:{id}:{project_id}", "key=x{id}y", "key=plain",
                            "fields=title,project_id", "pattern={extra}*{id}"});
-  EXPECT_EQ(rule.columns, (Numbers{4, 1, 6, 2}));
+  EXPECT_EQ(columns_of(rule), (Numbers{4, 1, 6, 2}));
   ASSERT_EQ(rule.patterns.size(), 1u);
   EXPECT_EQ(shown(rule.patterns[0], rule), "<6>*<1>");
   ASSERT_EQ(rule.keys.size(), 3u);
@@ -107,7 +113,7 @@ TEST(BindRule, NamesFieldsAndKnowsTheirKind) {
   for (std::size_t i = 0; i < 4; ++i) {
     EXPECT_EQ(rule.fields[i].json_name, names[i]);
     EXPECT_EQ(rule.fields[i].json_kind, kinds[i]);
-    EXPECT_EQ(rule.columns[static_cast<std::size_t>(rule.fields[i].column)], numbers[i]);
+    EXPECT_EQ(rule.inputs[static_cast<std::size_t>(rule.fields[i].input)].number, numbers[i]);
   }
 }
 
@@ -129,7 +135,7 @@ TEST(BindRule, CountsTheListedColumnsOrAllButThem) {
     EXPECT_FALSE(rule.any_change);
     EXPECT_EQ(rule.significant, c.significant);
     EXPECT_EQ(rule.listed, c.listed);
-    EXPECT_EQ(rule.columns, Numbers{1}) << "what decides is not read for that";
+    EXPECT_EQ(columns_of(rule), Numbers{1}) << "what decides is not read for that";
   }
 }
 

@@ -34,7 +34,7 @@ TEST(ParseRule, TakesEveryArgument) {
               "format=resource", "channel=tasks", "server=a, b", " columns = title , status ",
               "pattern=p:{id}:*", "key=tasks=all:{project_id}", "pattern=*"});
   ASSERT_EQ(spec.keys.size(), 2u);
-  EXPECT_EQ(spec.keys[0].parts()[0].column, "id");
+  EXPECT_EQ(path_text(spec.keys[0].parts()[0].placeholder.path), "id");
   EXPECT_EQ(spec.keys[1].parts()[0].literal, "tasks=all:");
   ASSERT_EQ(spec.patterns.size(), 2u);
   EXPECT_EQ(spec.patterns[0].parts()[1].literal, ":*");
@@ -43,8 +43,8 @@ TEST(ParseRule, TakesEveryArgument) {
   EXPECT_TRUE(spec.has_id);
   EXPECT_EQ(spec.id.parts().size(), 2u);
   ASSERT_EQ(spec.fields.size(), 2u);
-  EXPECT_EQ(spec.fields[0].name + "/" + spec.fields[0].column, "title/title");
-  EXPECT_EQ(spec.fields[1].name + "/" + spec.fields[1].column, "projectId/project_id");
+  EXPECT_EQ(spec.fields[0].name + "/" + path_text(spec.fields[0].path), "title/title");
+  EXPECT_EQ(spec.fields[1].name + "/" + path_text(spec.fields[1].path), "projectId/project_id");
   EXPECT_EQ(spec.format, Format::resource);
   EXPECT_TRUE(spec.has_channel);
   EXPECT_EQ(spec.channel, "tasks");
@@ -56,8 +56,8 @@ TEST(ParseRule, TakesEveryArgument) {
 TEST(ParseRule, TakesFieldsUnderOtherNames) {
   const RuleSpec spec = parsed({"fields=a, b = col , c=x=y"});
   ASSERT_EQ(spec.fields.size(), 3u);
-  EXPECT_EQ(spec.fields[1].name + "/" + spec.fields[1].column, "b/col");
-  EXPECT_EQ(spec.fields[2].name + "/" + spec.fields[2].column, "c/x=y");
+  EXPECT_EQ(spec.fields[1].name + "/" + path_text(spec.fields[1].path), "b/col");
+  EXPECT_EQ(spec.fields[2].name + "/" + path_text(spec.fields[2].path), "c/x=y");
 }
 
 TEST(ParseRule, TakesAnEmptyChannelAsNoMessage) {
@@ -74,8 +74,8 @@ TEST(ParseRule, TakesNamesUpToTheirLimits) {
 constexpr const char* kArguments =
     "Arguments are \"key\", \"pattern\", \"resource\", \"id\", \"fields\", \"format\", \"channel\", "
     "\"server\", "
-    "\"columns\" and "
-    "\"ignore\", each written as 'name=value'.";
+    "\"columns\", "
+    "\"ignore\" and \"unchanged\", each written as 'name=value'.";
 constexpr const char* kFields =
     "Write a column's name, or a name in the message and the column, as in "
     "\"fields=title,projectId=project_id\".";

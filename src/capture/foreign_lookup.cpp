@@ -1,0 +1,229 @@
+#include "capture/foreign_lookup.hpp"
+
+#include <string>
+#include <unordered_map>
+
+#include "pg/guard.hpp"
+
+namespace cache_invalidate::capture {
+namespace {
+
+// More would cost more memory than looking up again costs time.
+constexpr std::size_t kMostFound = 100000;
+
+// The columns taken of a row, in the memory context of the cache. Plain data.
+struct FoundRow {
+  bool exists = false;
+  Datum* values = nullptr;
+  bool* nulls = nullptr;
+};
+struct Found {
+  FoundRow now;
+  FoundRow before;
+  bool locked = false;  // by somebody who would have made us wait
+};
+
+struct Cache {
+  std::unordered_map<std::string, Found> found;
+  std::vector<Oid> tables;  // that were looked into
+  std::string key;          // reused
+  MemoryContext context = nullptr;
+};
+
+// Never destroyed: the server's exit handlers may still run our callbacks.
+Cache& cache() {
+  static Cache* instance = new Cache();
+  return *instance;
+}
+
+void copy_row(const ForeignStep& step, const ForeignTable& table, TupleTableSlot* slot, FoundRow* row) {
+  const std::size_t count = table.take.size();
+  row->values = static_cast<Datum*>(palloc(sizeof(Datum) * count));
+  row->nulls = static_cast<bool*>(palloc(sizeof(bool) * count));
+  for (std::size_t i = 0; i < count; ++i) {
+    const Datum value = slot_getattr(slot, table.take[i], &row->nulls[i]);
+    const std::int16_t length = step.taken_length[i];
+    if (row->nulls[i]) continue;
+    // What is out of line now may be gone when it is used.
+    row->values[i] = length == -1 ? PointerGetDatum(PG_DETOAST_DATUM_COPY(value)) : datumCopy(value, step.taken_by_value[i], length);
+  }
+  row->exists = true;
+}
+
+// Fetches the row as `snapshot` sees it; true if this transaction has written it.
+bool fetch(const ForeignStep& step, const ForeignTable& from, Relation table, Relation index, Snapshot snapshot,
+           ScanKey keys, FoundRow* row) {
+  bool own = false;
+  TupleTableSlot* slot = table_slot_create(table, nullptr);
+  const int count = static_cast<int>(step.keys.size());
+  IndexScanDesc scan = pg::begin_index_scan(table, index, snapshot, count);
+  index_rescan(scan, keys, count, nullptr, 0);
+  if (index_getnext_slot(scan, ForwardScanDirection, slot)) {
+    bool is_null;
+    const Datum xmin = slot_getsysattr(slot, MinTransactionIdAttributeNumber, &is_null);
+    own = !is_null && TransactionIdIsCurrentTransactionId(DatumGetTransactionId(xmin));
+    copy_row(step, from, slot, row);
+  }
+  index_endscan(scan);
+  ExecDropSingleTupleTableSlot(slot);
+  return own;
+}
+
+// Both states of the row, if it is in this table.
+void fetch_both(const ForeignStep& step, const ForeignTable& from, const Datum* values, Found* found) {
+  // Never waits for a lock: somebody may hold it who waits for us.
+  if (!ConditionalLockRelationOid(from.table, AccessShareLock)) {
+    found->locked = true;
+    return;
+  }
+  if (!ConditionalLockRelationOid(from.index, AccessShareLock)) {
+    UnlockRelationOid(from.table, AccessShareLock);
+    found->locked = true;
+    return;
+  }
+  Relation table = try_relation_open(from.table, NoLock);
+  Relation index = table == nullptr ? nullptr : try_relation_open(from.index, NoLock);
+  if (index != nullptr) {
+    ScanKeyData keys[INDEX_MAX_KEYS];
+    for (std::size_t i = 0; i < step.keys.size(); ++i) {
+      const ForeignKeyColumn& key = step.keys[i];
+      ScanKeyEntryInitialize(&keys[i], 0, key.index_column, BTEqualStrategyNumber, key.right_type, key.collation,
+                             key.equality, values[i]);
+    }
+    // What the current command itself did counts, which no snapshot of the command's shows.
+    const bool own = fetch(step, from, table, index, SnapshotSelf, keys, &found->now);
+    if (own || !found->now.exists) {
+      Snapshot before = RegisterSnapshot(GetLatestSnapshot());
+      before->curcid = FirstCommandId;
+      fetch(step, from, table, index, before, keys, &found->before);
+      UnregisterSnapshot(before);
+    }
+    relation_close(index, NoLock);
+  }
+  if (table != nullptr) relation_close(table, NoLock);
+}
+
+// The row is in one of the tables; if this transaction moved it between partitions, its states are in two.
+void fetch_from_all(const ForeignStep& step, const Datum* values, Found* found) {
+  for (const ForeignTable& table : step.tables) {
+    Found here;
+    fetch_both(step, table, values, &here);
+    if (here.now.exists) found->now = here.now;
+    if (here.before.exists) found->before = here.before;
+    found->locked = found->locked || here.locked;
+    if (here.now.exists && !here.before.exists) break;
+  }
+  // A row that nobody of us touched is what it was; one that we deleted, or made, has one state only.
+  if (!found->before.exists) found->before = found->now;
+  if (!found->now.exists) found->now = found->before;
+}
+
+void append_key(std::string& key, Datum value, bool by_value, std::int16_t length) {
+  if (by_value) {
+    key.append(reinterpret_cast<const char*>(&value), sizeof value);
+    return;
+  }
+  const char* data = DatumGetPointer(value);
+  const Size size = length == -1 ? VARSIZE_ANY(data) : datumGetSize(value, false, length);
+  key.append(data, size);
+}
+
+const Found* look_up(const ForeignStep& step, const Datum* values) {
+  Cache& known = cache();
+  known.key.assign(reinterpret_cast<const char*>(&step.number), sizeof step.number);
+  for (std::size_t i = 0; i < step.keys.size(); ++i) append_key(known.key, values[i], step.keys[i].by_value, step.keys[i].length);
+  const auto place = known.found.find(known.key);
+  if (place != known.found.end()) return &place->second;
+  if (known.tables.empty() || known.tables.back() != step.table) known.tables.push_back(step.table);
+  Found found;
+  pg::guarded([&] {
+    if (known.context == nullptr) {
+      known.context = AllocSetContextCreate(TopMemoryContext, "cache_invalidate look-ups", ALLOCSET_DEFAULT_SIZES);
+    }
+    MemoryContext previous = MemoryContextSwitchTo(known.context);
+    fetch_from_all(step, values, &found);
+    MemoryContextSwitchTo(previous);
+  });
+  return &known.found.emplace(known.key, found).first->second;
+}
+
+// The end of a path in one state of the rows on the way.
+struct State {
+  const Datum* values = nullptr;
+  const bool* nulls = nullptr;
+  core::Value::State state = core::Value::State::known;
+};
+
+void advance(const ForeignStep& step, bool to_now, State& state, const char** problem) {
+  if (state.state != core::Value::State::known) return;
+  for (std::size_t i = 0; i < step.keys.size(); ++i) {
+    if (state.nulls[i]) {
+      state.state = core::Value::State::null;
+      return;
+    }
+  }
+  const Found* found = look_up(step, state.values);
+  const FoundRow& row = to_now ? found->now : found->before;
+  if (!row.exists) {
+    state.state = core::Value::State::unknown;
+    if (found->locked) *problem = "a table that a foreign key points to is locked by somebody else";
+    return;
+  }
+  state.values = row.values;
+  state.nulls = row.nulls;
+}
+
+void read_end(const ForeignPath& path, const State& state, core::Value& value, const char** problem) {
+  value = core::Value();
+  value.state = state.state;
+  if (state.state != core::Value::State::known) return;
+  if (state.nulls[0]) {
+    value.state = core::Value::State::null;
+  } else {
+    const char* failed = read_value(path.reader, state.values[0], value);
+    if (failed != nullptr) *problem = failed;
+  }
+}
+
+}  // namespace
+
+bool follow(const ForeignPath& path, TupleTableSlot* row, core::Value& now, core::Value& before, const char** problem) {
+  if (cache().found.size() >= kMostFound) forget_found();
+  Datum start[INDEX_MAX_KEYS];
+  bool nulls[INDEX_MAX_KEYS];
+  for (std::size_t i = 0; i < path.start.size(); ++i) {
+    start[i] = slot_getattr(row, path.start[i], &nulls[i]);
+    if (!nulls[i] && path.steps.front().keys[i].length == -1) start[i] = PointerGetDatum(PG_DETOAST_DATUM_PACKED(start[i]));
+  }
+  State newest{start, nulls};
+  State oldest{start, nulls};
+  for (const ForeignStep& step : path.steps) {
+    advance(step, true, newest, problem);
+    advance(step, false, oldest, problem);
+  }
+  read_end(path, newest, now, problem);
+  if (newest.state == oldest.state && newest.values == oldest.values) {
+    before = now;
+    return false;
+  }
+  read_end(path, oldest, before, problem);
+  return now.state != before.state || now.text() != before.text();
+}
+
+void forget_found_in(Oid table) noexcept {
+  for (const Oid known : cache().tables) {
+    if (known != table) continue;
+    forget_found();
+    return;
+  }
+}
+
+void forget_found() noexcept {
+  Cache& known = cache();
+  if (known.tables.empty()) return;
+  known.found.clear();
+  known.tables.clear();
+  if (known.context != nullptr) MemoryContextReset(known.context);
+}
+
+}  // namespace cache_invalidate::capture

@@ -1,0 +1,25 @@
+// Foreign look-up: follows a path from a row, once per distinct value and transaction.
+//
+// A row that this transaction has changed or deleted has two states that matter: as it is now, and as it was
+// when the transaction began, which is what caches have seen. So a path gives two values; they are mostly one.
+#pragma once
+
+#include "capture/foreign_path.hpp"
+#include "core/expand.hpp"
+
+#include "pg/postgres.hpp"
+
+namespace cache_invalidate::capture {
+
+// Sets now and before, in memory of the current context. Not found: unknown; NULL on the way: null. False: they
+// differ in nothing. `problem` is set when it could not be looked up for another reason than that there is no row.
+// May raise an error.
+bool follow(const ForeignPath& path, TupleTableSlot* row, core::Value& now, core::Value& before, const char** problem);
+
+// What was found in this table may not hold any more. Costs nothing if nothing was.
+void forget_found_in(Oid table) noexcept;
+
+// A transaction or a savepoint ended. Never fails.
+void forget_found() noexcept;
+
+}  // namespace cache_invalidate::capture
