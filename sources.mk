@@ -78,6 +78,7 @@ UNIT_TESTS = \
 	test/unit/byte_set_test.cpp \
 	test/unit/change_set_model_test.cpp \
 	test/unit/change_set_test.cpp \
+	test/unit/crowd_test.cpp \
 	test/unit/expand_test.cpp \
 	test/unit/json_test.cpp \
 	test/unit/message_queue_test.cpp \
@@ -105,6 +106,7 @@ REGRESS = \
 	servers \
 	capture \
 	keys \
+	paths \
 	transactions \
 	prepared \
 	functions \
@@ -116,4 +118,5 @@ ISOLATION = \
 	savepoints \
 	ddl \
 	overlap \
+	paths \
 	two_phase

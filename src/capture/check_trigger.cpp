@@ -103,8 +103,9 @@ void check_arguments(const Trigger& trigger, Relation table) {
   core::Result<core::RuleSpec> spec = core::parse_rule(arguments);
   if (!spec.ok()) throw pg::ReportedError(spec.error());
   PathDependencies paths;
+  ForeignSteps steps;
   for (const core::ColumnPath& path : core::foreign_paths(spec.value())) {
-    const core::Result<ForeignPath> resolved = resolve_path(table, path, CurrentMemoryContext, &paths);
+    const core::Result<ForeignPath> resolved = resolve_path(table, path, steps, CurrentMemoryContext, &paths);
     if (!resolved.ok()) throw pg::ReportedError(resolved.error());
     facts.paths.push_back({path, resolved.value().json_kind});
   }

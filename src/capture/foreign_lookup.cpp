@@ -1,5 +1,6 @@
 #include "capture/foreign_lookup.hpp"
 
+#include <algorithm>
 #include <string>
 #include <unordered_map>
 
@@ -37,15 +38,15 @@ Cache& cache() {
 }
 
 void copy_row(const ForeignStep& step, const ForeignTable& table, TupleTableSlot* slot, FoundRow* row) {
-  const std::size_t count = table.take.size();
+  const std::size_t count = step.columns.size();
   row->values = static_cast<Datum*>(palloc(sizeof(Datum) * count));
   row->nulls = static_cast<bool*>(palloc(sizeof(bool) * count));
   for (std::size_t i = 0; i < count; ++i) {
-    const Datum value = slot_getattr(slot, table.take[i], &row->nulls[i]);
-    const std::int16_t length = step.taken_length[i];
+    const ForeignColumn& column = step.columns[i];
+    const Datum value = slot_getattr(slot, table.columns[i], &row->nulls[i]);
     if (row->nulls[i]) continue;
     // What is out of line now may be gone when it is used.
-    row->values[i] = length == -1 ? PointerGetDatum(PG_DETOAST_DATUM_COPY(value)) : datumCopy(value, step.taken_by_value[i], length);
+    row->values[i] = column.length == -1 ? PointerGetDatum(PG_DETOAST_DATUM_COPY(value)) : datumCopy(value, column.by_value, column.length);
   }
   row->exists = true;
 }
@@ -147,40 +148,41 @@ const Found* look_up(const ForeignStep& step, const Datum* values) {
   return &known.found.emplace(known.key, found).first->second;
 }
 
-// The end of a path in one state of the rows on the way.
-struct State {
-  const Datum* values = nullptr;
-  const bool* nulls = nullptr;
+// How far a path has been followed, in one state of the rows on its way.
+struct Walk {
+  Datum values[INDEX_MAX_KEYS];
+  bool nulls[INDEX_MAX_KEYS];
   core::Value::State state = core::Value::State::known;
 };
 
-void advance(const ForeignStep& step, bool to_now, State& state, const char** problem) {
-  if (state.state != core::Value::State::known) return;
-  for (std::size_t i = 0; i < step.keys.size(); ++i) {
-    if (state.nulls[i]) {
-      state.state = core::Value::State::null;
-      return;
-    }
+// Goes to the row that the values point to, and takes from it what the hop wants.
+void advance(const ForeignHop& hop, bool to_now, Walk& walk, const char** problem) {
+  if (walk.state != core::Value::State::known) return;
+  if (std::any_of(walk.nulls, walk.nulls + hop.step->keys.size(), [](bool is_null) { return is_null; })) {
+    walk.state = core::Value::State::null;
+    return;
   }
-  const Found* found = look_up(step, state.values);
+  const Found* found = look_up(*hop.step, walk.values);
   const FoundRow& row = to_now ? found->now : found->before;
   if (!row.exists) {
-    state.state = core::Value::State::unknown;
+    walk.state = core::Value::State::unknown;
     if (found->locked) *problem = "a table that a foreign key points to is locked by somebody else";
     return;
   }
-  state.values = row.values;
-  state.nulls = row.nulls;
+  for (std::size_t i = 0; i < hop.wanted.size(); ++i) {
+    walk.values[i] = row.values[hop.wanted[i]];
+    walk.nulls[i] = row.nulls[hop.wanted[i]];
+  }
 }
 
-void read_end(const ForeignPath& path, const State& state, core::Value& value, const char** problem) {
+void read_end(const ForeignPath& path, const Walk& walk, core::Value& value, const char** problem) {
   value = core::Value();
-  value.state = state.state;
-  if (state.state != core::Value::State::known) return;
-  if (state.nulls[0]) {
+  value.state = walk.state;
+  if (walk.state != core::Value::State::known) return;
+  if (walk.nulls[0]) {
     value.state = core::Value::State::null;
   } else {
-    const char* failed = read_value(path.reader, state.values[0], value);
+    const char* failed = read_value(path.reader, walk.values[0], value);
     if (failed != nullptr) *problem = failed;
   }
 }
@@ -189,20 +191,21 @@ void read_end(const ForeignPath& path, const State& state, core::Value& value, c
 
 bool follow(const ForeignPath& path, TupleTableSlot* row, core::Value& now, core::Value& before, const char** problem) {
   if (cache().found.size() >= kMostFound) forget_found();
-  Datum start[INDEX_MAX_KEYS];
-  bool nulls[INDEX_MAX_KEYS];
-  for (std::size_t i = 0; i < path.start.size(); ++i) {
-    start[i] = slot_getattr(row, path.start[i], &nulls[i]);
-    if (!nulls[i] && path.steps.front().keys[i].length == -1) start[i] = PointerGetDatum(PG_DETOAST_DATUM_PACKED(start[i]));
+  const ForeignStep& first = *path.hops.front().step;
+  Walk newest;
+  for (std::size_t i = 0; i < first.from.size(); ++i) {
+    newest.values[i] = slot_getattr(row, first.from[i], &newest.nulls[i]);
+    if (!newest.nulls[i] && first.keys[i].length == -1) {
+      newest.values[i] = PointerGetDatum(PG_DETOAST_DATUM_PACKED(newest.values[i]));
+    }
   }
-  State newest{start, nulls};
-  State oldest{start, nulls};
-  for (const ForeignStep& step : path.steps) {
-    advance(step, true, newest, problem);
-    advance(step, false, oldest, problem);
+  Walk oldest = newest;
+  for (const ForeignHop& hop : path.hops) {
+    advance(hop, true, newest, problem);
+    advance(hop, false, oldest, problem);
   }
   read_end(path, newest, now, problem);
-  if (newest.state == oldest.state && newest.values == oldest.values) {
+  if (newest.state == oldest.state && newest.values[0] == oldest.values[0] && newest.nulls[0] == oldest.nulls[0]) {
     before = now;
     return false;
   }

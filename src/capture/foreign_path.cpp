@@ -32,6 +32,10 @@ core::Error path_error(const char* code, const core::ColumnPath& path, std::stri
   return error;
 }
 
+core::Error locked_error(const core::ColumnPath& path) {
+  return path_error(core::sqlstate::kLockNotAvailable, path, "A table that a foreign key points to is locked by somebody else.", "");
+}
+
 // A foreign key to a partitioned table has an entry for each partition too: only the topmost counts.
 bool is_shadowed(const ForeignKeyCacheInfo* key, List* all) {
   if (!get_rel_relispartition(key->confrelid)) return false;
@@ -118,21 +122,38 @@ List* find_tables(Oid referenced) {
   return tables;
 }
 
+// Opens the relation; nullptr: somebody holds a lock for which we would have to wait, or it is gone. Where a trigger
+// is made it waits, where one fires it must not: who holds the lock may wait for us.
+Relation open_relation(Oid oid, bool may_wait) {
+  if (may_wait) {
+    LockRelationOid(oid, AccessShareLock);
+  } else if (!ConditionalLockRelationOid(oid, AccessShareLock)) {
+    return nullptr;
+  }
+  Relation relation = try_relation_open(oid, NoLock);
+  if (relation == nullptr) UnlockRelationOid(oid, AccessShareLock);
+  return relation;
+}
+
 // The table's part of the index. InvalidOid: a partition without it, which can't hold a row that is pointed to.
-Oid index_of(Oid table, Oid referenced, Oid index) {
-  if (table == referenced) return index;
-  Relation partition = table_open(table, AccessShareLock);
-  const Oid own = index_get_partition(partition, index);
-  table_close(partition, AccessShareLock);
-  return own;
+// False: it is locked.
+bool find_index(Oid table, Oid referenced, Oid index, bool may_wait, Oid* found) {
+  *found = index;
+  if (table == referenced) return true;
+  Relation partition = open_relation(table, may_wait);
+  if (partition == nullptr) return false;
+  *found = index_get_partition(partition, index);
+  relation_close(partition, AccessShareLock);
+  return true;
 }
 
 class Resolver {
  public:
-  Resolver(const core::ColumnPath& path, PathDependencies* dependencies) : path_(path), dependencies_(dependencies) {}
+  Resolver(const core::ColumnPath& path, ForeignSteps& steps, PathDependencies* dependencies)
+      : path_(path), steps_(steps), dependencies_(dependencies) {}
 
-  // The step from `table` over the foreign key on the path's name number `place`. `start`: the columns that point.
-  core::Result<ForeignStep> step(Relation table, std::size_t place, std::vector<AttrNumber>& start) {
+  // The step from `table` over the foreign key on the path's name number `place`.
+  core::Result<std::shared_ptr<ForeignStep>> step(Relation table, std::size_t place) {
     KeyFacts key{};
     int count = 0;
     bool exists = false;
@@ -152,24 +173,35 @@ class Resolver {
                         (count == 0 ? "There is no foreign key on " : "There is more than one foreign key on ") + what + ".",
                         "Each name but the last must be a column with one foreign key.");
     }
-    return describe(key, table, what, start);
+    const auto known = std::find_if(steps_.begin(), steps_.end(), [&](const auto& s) { return s->constraint == key.constraint; });
+    if (known != steps_.end()) return *known;
+    core::Result<std::shared_ptr<ForeignStep>> made = describe(key, table, what);
+    if (made.ok()) steps_.push_back(made.value());
+    return made;
   }
 
  private:
-  core::Result<ForeignStep> describe(const KeyFacts& key, Relation table, const std::string& what, std::vector<AttrNumber>& start) {
+  bool may_wait() const { return dependencies_ != nullptr; }
+
+  core::Result<std::shared_ptr<ForeignStep>> describe(const KeyFacts& key, Relation table, const std::string& what) {
     static std::uint32_t last_number = 0;
-    ForeignStep result;
-    result.number = ++last_number;
-    result.table = key.table;
-    result.keys.resize(static_cast<std::size_t>(key.count));
-    start.assign(key.from, key.from + key.count);
-    bool usable = OidIsValid(key.index);
+    auto result = std::make_shared<ForeignStep>();
+    result->number = ++last_number;
+    result->constraint = key.constraint;
+    result->table = key.table;
+    result->from.assign(key.from, key.from + key.count);
+    result->keys.resize(static_cast<std::size_t>(key.count));
+    bool usable = true;
+    bool locked = false;
     List* tables = NIL;
     pg::guarded([&] {
-      if (!usable) return;
-      Relation index = index_open(key.index, AccessShareLock);
-      for (int i = 0; i < key.count; ++i) usable = usable && describe_key_column(key, i, table, index, &result.keys[static_cast<std::size_t>(i)]);
-      index_close(index, AccessShareLock);
+      Relation index = open_relation(key.index, may_wait());
+      locked = index == nullptr;
+      if (locked) return;
+      for (int i = 0; i < key.count; ++i) {
+        usable = usable && describe_key_column(key, i, table, index, &result->keys[static_cast<std::size_t>(i)]);
+      }
+      relation_close(index, AccessShareLock);
       tables = find_tables(key.table);
     });
     if (!usable) {
@@ -177,73 +209,82 @@ class Resolver {
                         "The foreign key on " + what + " compares in a way that can't be looked up without a conversion.",
                         "Give both columns of the foreign key one type.");
     }
-    result.tables.reserve(static_cast<std::size_t>(list_length(tables)));
+    result->tables.reserve(static_cast<std::size_t>(list_length(tables)));
     pg::guarded([&] {
       ListCell* cell;
       foreach (cell, tables) {
-        const Oid index = index_of(lfirst_oid(cell), key.table, key.index);
-        if (OidIsValid(index)) result.tables.push_back({lfirst_oid(cell), index, {}});
+        Oid index = InvalidOid;
+        locked = locked || !find_index(lfirst_oid(cell), key.table, key.index, may_wait(), &index);
+        if (OidIsValid(index)) result->tables.push_back({lfirst_oid(cell), index, {}});
       }
     });
+    if (locked) return locked_error(path_);
     if (dependencies_ != nullptr) dependencies_->constraints.push_back(key.constraint);
     return result;
   }
 
   const core::ColumnPath& path_;
+  ForeignSteps& steps_;
   PathDependencies* dependencies_;
 };
 
-// Notes which columns of the step's table are wanted. They bear the same names in all its partitions.
-void take_columns(ForeignStep& step, Relation referenced, const std::vector<AttrNumber>& columns, PathDependencies* dependencies) {
-  for (ForeignTable& table : step.tables) table.take.resize(columns.size());
-  step.taken_by_value.resize(columns.size());
-  step.taken_length.resize(columns.size());
-  pg::guarded([&] {
-    for (std::size_t i = 0; i < columns.size(); ++i) {
-      const Form_pg_attribute column = TupleDescAttr(RelationGetDescr(referenced), columns[i] - 1);
-      step.taken_by_value[i] = column->attbyval;
-      step.taken_length[i] = column->attlen;
-      for (ForeignTable& table : step.tables) table.take[i] = get_attnum(table.table, NameStr(column->attname));
-    }
-  });
-  if (dependencies == nullptr) return;
-  for (const AttrNumber column : columns) dependencies->columns.emplace_back(step.table, column);
+// The place of the column among those wanted of the step's row. It bears the same name in all partitions.
+std::size_t want_column(ForeignStep& step, Relation referenced, AttrNumber number, PathDependencies* dependencies) {
+  const auto known = std::find_if(step.columns.begin(), step.columns.end(), [number](const ForeignColumn& c) { return c.number == number; });
+  const auto place = static_cast<std::size_t>(known - step.columns.begin());
+  if (known != step.columns.end()) return place;
+  const Form_pg_attribute column = TupleDescAttr(RelationGetDescr(referenced), number - 1);
+  step.columns.push_back({number, column->attbyval, column->attlen});
+  for (ForeignTable& table : step.tables) {
+    AttrNumber own = InvalidAttrNumber;
+    pg::guarded([&] { own = get_attnum(table.table, NameStr(column->attname)); });
+    table.columns.push_back(own);
+  }
+  if (dependencies != nullptr) dependencies->columns.emplace_back(step.table, number);
+  return place;
 }
 
 }  // namespace
 
-core::Result<ForeignPath> resolve_path(Relation table, const core::ColumnPath& path, MemoryContext context,
-                                       PathDependencies* dependencies) {
+core::Result<ForeignPath> resolve_path(Relation table, const core::ColumnPath& path, ForeignSteps& steps,
+                                       MemoryContext context, PathDependencies* dependencies) {
   ForeignPath result;
-  Resolver resolver(path, dependencies);
-  core::Result<ForeignStep> step = resolver.step(table, 0, result.start);
-  for (std::size_t place = 1; step.ok(); ++place) {
-    result.steps.push_back(step.take());
+  Resolver resolver(path, steps, dependencies);
+  core::Result<std::shared_ptr<ForeignStep>> next = resolver.step(table, 0);
+  for (std::size_t place = 1; next.ok(); ++place) {
+    const std::shared_ptr<ForeignStep> step = next.take();
     Relation referenced = nullptr;
     AttrNumber column = InvalidAttrNumber;
     pg::guarded([&] {
-      referenced = table_open(result.steps.back().table, AccessShareLock);
-      column = get_attnum(result.steps.back().table, pg::from_utf8(path[place]));
+      referenced = open_relation(step->table, dependencies != nullptr);
+      column = get_attnum(step->table, pg::from_utf8(path[place]));
     });
+    if (referenced == nullptr) return locked_error(path);
     const bool is_last = place + 1 == path.size();
     std::vector<AttrNumber> columns{column};
     if (!is_last) {
-      step = resolver.step(referenced, place, columns);
+      next = resolver.step(referenced, place);
+      if (next.ok()) columns = next.value()->from;
     } else if (column <= 0) {
-      step = path_error(core::sqlstate::kUndefinedColumn, path,
+      next = path_error(core::sqlstate::kUndefinedColumn, path,
                         "There is no column \"" + path[place] + "\" in the table that the foreign key points to.",
                         "Name columns as the catalog spells them.");
     } else {
+      next = step;
       pg::guarded([&] {
         result.reader = make_reader(RelationGetDescr(referenced), column, context);
         result.json_kind = json_kind_of(TupleDescAttr(RelationGetDescr(referenced), column - 1)->atttypid);
       });
     }
-    if (step.ok()) take_columns(result.steps.back(), referenced, columns, dependencies);
-    pg::guarded([&] { table_close(referenced, AccessShareLock); });
-    if (step.ok() && is_last) return result;
+    if (next.ok()) {
+      ForeignHop hop{step, {}};
+      for (const AttrNumber number : columns) hop.wanted.push_back(want_column(*step, referenced, number, dependencies));
+      result.hops.push_back(std::move(hop));
+    }
+    pg::guarded([&] { relation_close(referenced, AccessShareLock); });
+    if (next.ok() && is_last) return result;
   }
-  return step.error();
+  return next.error();
 }
 
 }  // namespace cache_invalidate::capture

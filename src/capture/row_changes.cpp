@@ -74,7 +74,7 @@ bool Noter::everything_is_widened() const {
 bool Noter::same_inputs(TupleTableSlot* a, TupleTableSlot* b) const {
   for (const InputReader& reader : rule_.readers) {
     if (reader.path) {
-      for (const AttrNumber number : reader.path->start) {
+      for (const AttrNumber number : reader.path->hops.front().step->from) {
         if (!same_image(number, a, b)) return false;
       }
     } else if (reader.column.number != InvalidAttrNumber && !same_image(reader.column.number, a, b)) {

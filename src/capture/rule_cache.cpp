@@ -1,6 +1,7 @@
 #include "capture/rule_cache.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <unordered_map>
 
 #include "capture/table_facts.hpp"
@@ -15,6 +16,7 @@ using RulePointer = std::unique_ptr<CompiledRule>;
 struct Cache {
   std::unordered_map<Oid, RulePointer> rules;  // by trigger
   std::vector<RulePointer> replaced;
+  bool has_passing = false;                    // one that is only for this transaction
   // The last one used: most statements fire one trigger many times.
   Oid last_trigger = InvalidOid;
   CompiledRule* last = nullptr;
@@ -40,10 +42,10 @@ void on_relation_change(Datum /*argument*/, Oid relation) {
 
 void retire(RulePointer rule) { cache().replaced.push_back(std::move(rule)); }
 
-void note_tables(const ForeignPath& path, std::vector<Oid>& tables) {
-  for (const ForeignStep& step : path.steps) {
-    tables.push_back(step.table);
-    for (const ForeignTable& table : step.tables) tables.push_back(table.table);
+void note_tables(const ForeignSteps& steps, std::vector<Oid>& tables) {
+  for (const auto& step : steps) {
+    tables.push_back(step->table);
+    for (const ForeignTable& table : step->tables) tables.push_back(table.table);
   }
 }
 
@@ -52,16 +54,18 @@ using Paths = std::vector<std::pair<core::ColumnPath, std::unique_ptr<ForeignPat
 // Those that can be resolved, with their types for the binding.
 Paths resolve_paths(CompiledRule& compiled, const core::RuleSpec& spec, Relation table, core::TableFacts& facts) {
   Paths paths;
+  ForeignSteps steps;
   for (const core::ColumnPath& path : core::foreign_paths(spec)) {
-    core::Result<ForeignPath> resolved = resolve_path(table, path, compiled.context, nullptr);
+    core::Result<ForeignPath> resolved = resolve_path(table, path, steps, compiled.context, nullptr);
     if (!resolved.ok()) {
       if (compiled.problem.empty()) compiled.problem = resolved.error().message + ": " + resolved.error().detail;
+      if (std::strcmp(resolved.error().sqlstate, core::sqlstate::kLockNotAvailable) == 0) compiled.for_this_transaction = cache().has_passing = true;
       continue;
     }
-    note_tables(resolved.value(), compiled.tables);
     facts.paths.push_back({path, resolved.value().json_kind});
     paths.emplace_back(path, std::make_unique<ForeignPath>(resolved.take()));
   }
+  note_tables(steps, compiled.tables);
   return paths;
 }
 
@@ -166,8 +170,12 @@ const CompiledRule& find_rule(Relation table, const Trigger& trigger) {
   return *known.last;
 }
 
-void forget_replaced_rules() noexcept {
+void end_rules_of_transaction() noexcept {
   Cache& known = cache();
+  if (known.has_passing) {
+    for (auto& [trigger, rule] : known.rules) rule->valid = rule->valid && !rule->for_this_transaction;
+    known.has_passing = false;
+  }
   if (known.replaced.empty()) return;
   for (const RulePointer& rule : known.replaced) {
     if (rule && rule->context != nullptr) MemoryContextDelete(rule->context);

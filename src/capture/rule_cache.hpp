@@ -45,13 +45,14 @@ struct CompiledRule {
   Oid reported = InvalidOid;          // its root, when it is a partition
   std::vector<Oid> tables;            // those that it was compiled from, with what its paths lead through
   bool valid = true;
+  bool for_this_transaction = false;  // something could not be looked at without waiting: try again in the next
 };
 
 // The rule of the trigger that is firing. In a transaction; may raise an error.
 const CompiledRule& find_rule(Relation table, const Trigger& trigger);
 
-// At the end of every transaction: frees what was replaced. Never fails.
-void forget_replaced_rules() noexcept;
+// At the end of every transaction: frees what was replaced, and ends what was made for it alone. Never fails.
+void end_rules_of_transaction() noexcept;
 
 // Once a process, from _PG_init.
 void watch_tables();

@@ -48,7 +48,7 @@ void reset() noexcept {
   own.segment = -1;
   own.spilled = own.flushed = own.journalled = false;
   forget_found();
-  forget_replaced_rules();
+  end_rules_of_transaction();
 }
 
 // Writes what was added from item `from` on into the journal. False: nothing of it is owed to anybody, or the

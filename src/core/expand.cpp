@@ -57,7 +57,7 @@ Expansion examine(const BoundTemplate& source, const Value* values, std::size_t&
   return result;
 }
 
-// `too_long`: then the values that are long themselves are given up, and if that is not enough, all.
+// `too_long`: then the values that are long themselves are given up, and if that is not enough, the rest.
 void expand_widened(const BoundTemplate& source, const Value* values, bool is_glob, bool too_long, std::string& out) {
   constexpr std::size_t kLong = 1024;
   GlobWriter glob(out);
@@ -66,11 +66,11 @@ void expand_widened(const BoundTemplate& source, const Value* values, bool is_gl
     glob.literal(part.literal, is_glob);
     if (part.input < 0) continue;
     const Value& value = values[part.input];
-    size += value.size;
-    if (value.state == Value::State::unknown || (too_long && (value.size > kLong || size > kLongestKey / 2))) {
+    if (value.state == Value::State::unknown || (too_long && (value.size > kLong || size + value.size > kLongestKey / 2))) {
       glob.star();
     } else {
       glob.literal(value.text(), false);
+      size += value.size;
     }
   }
 }

@@ -19,6 +19,7 @@ inline constexpr const char* kDuplicateObject = "42710";
 inline constexpr const char* kInvalidName = "42602";
 inline constexpr const char* kFeatureNotSupported = "0A000";
 inline constexpr const char* kFdwInvalidOption = "HV00D";
+inline constexpr const char* kLockNotAvailable = "55P03";
 inline constexpr const char* kDataCorrupted = "XX001";
 inline constexpr const char* kConnectionFailure = "08006";
 }  // namespace sqlstate

@@ -56,6 +56,44 @@ TEST(Expand, DoesNotApplyWhenAPlaceholderIsNull) {
   EXPECT_EQ(expand({part("", 0)}, values, out), Expansion::exact) << "a NULL that is not used does not matter";
 }
 
+Value unknown() {
+  Value value;
+  value.state = Value::State::unknown;
+  return value;
+}
+
+TEST(Expand, WidensWhatIsUnknownAndNoMore) {
+  const Value values[] = {of("a*b"), unknown(), Value()};
+  std::string out;
+  EXPECT_EQ(expand({part("task:", 1)}, values, out), Expansion::widened);
+  EXPECT_EQ(out, "task:*");
+  EXPECT_EQ(expand({part("x?:", 0), part(":", 1), part("", 1), part(":", 1), part("!", -1)}, values, out), Expansion::widened);
+  EXPECT_EQ(out, "x\\?:a\\*b:*:*!") << "literals and known values are literal in the glob, and one star is enough";
+  EXPECT_EQ(expand({part("", 1), part("", 2)}, values, out), Expansion::none) << "with a NULL there is no key, whatever the rest is";
+  EXPECT_EQ(expand_glob({part("x?:", 0), part(":", 1)}, values, out), Expansion::widened);
+  EXPECT_EQ(out, "x?:a\\*b:*");
+}
+
+TEST(Expand, WidensAKeyThatIsTooLong) {
+  const std::string big(kLongestKey - 2, 'x');
+  const std::string half(kLongestKey / 2 + 1, 'y');
+  const Value values[] = {of(big), of("7"), of(half)};
+  std::string out;
+  EXPECT_EQ(expand({part("k:", 0)}, values, out), Expansion::exact);
+  EXPECT_EQ(out.size(), kLongestKey);
+  EXPECT_EQ(expand({part("k:", 0), part(":", 1)}, values, out), Expansion::widened);
+  EXPECT_EQ(out, "k:*:7");
+  EXPECT_EQ(expand({part("", 2), part(":", 2), part(":", 1)}, values, out), Expansion::widened);
+  EXPECT_EQ(out, "*:*:7");
+}
+
+TEST(Fields, LeavesOutWhatIsUnknown) {
+  const Value values[] = {of("1"), unknown(), Value()};
+  std::string out;
+  render_fields({{"\"a\":", 0, JsonKind::number}, {"\"b\":", 1, JsonKind::text}, {"\"c\":", 2, JsonKind::text}}, values, out);
+  EXPECT_EQ(out, "\"a\":1,\"c\":null");
+}
+
 // What Redis matches, of the parts that matter here.
 bool matches(std::string_view glob, std::string_view key) {
   if (glob.empty()) return key.empty();

@@ -166,5 +166,46 @@ TEST(BindRule, RefusesUnknownColumnsAndListsThoseThereAre) {
   }
 }
 
+TEST(BindRule, KeepsWhatIsStillKnownOfABrokenRule) {
+  const Result<RuleSpec> spec = parse_rule({"key=a:{gone}:{id}", "key=b:{project_id}", "id={gone}", "fields=title,gone"});
+  ASSERT_TRUE(spec.ok());
+  EXPECT_FALSE(bind_rule(spec.value(), tasks()).ok());
+  std::string problem;
+  const Result<Rule> rule = bind_rule(spec.value(), tasks(), &problem);
+  ASSERT_TRUE(rule.ok());
+  EXPECT_EQ(problem, "column \"gone\" of table \"tasks\" does not exist");
+  EXPECT_EQ(shown(rule.value().keys[0], rule.value()), "a:<0>:<1>");
+  EXPECT_EQ(shown(rule.value().keys[1], rule.value()), "b:<4>");
+  EXPECT_EQ(shown(rule.value().id, rule.value()), "<0>");
+}
+
+TEST(BindRule, CountsEveryUpdateWhenASignificantColumnIsGone) {
+  std::string problem;
+  const Result<RuleSpec> spec = parse_rule({"columns=title,gone"});
+  EXPECT_TRUE(bind_rule(spec.value(), tasks(), &problem).value().any_change);
+  const Result<RuleSpec> ignoring = parse_rule({"ignore=title,gone"});
+  EXPECT_FALSE(bind_rule(ignoring.value(), tasks(), &problem).value().any_change);
+}
+
+TEST(BindRule, TakesPathsThatAreResolved) {
+  TableFacts table = tasks();
+  table.paths = {{{"project_id", "owner"}, JsonKind::number}};
+  const Rule rule = bound({"key=o:{project_id.owner}:{id}", "fields=owner=project_id.owner"}, table);
+  ASSERT_EQ(rule.inputs.size(), 2u);
+  EXPECT_TRUE(rule.inputs[0].is_foreign());
+  EXPECT_EQ(rule.inputs[0].number, 4);
+  EXPECT_EQ(rule.fields[0].json_kind, JsonKind::number);
+  EXPECT_EQ(rule.fields[0].input, 0);
+  EXPECT_EQ(bind({"key={project_id.name}"}, table).error().message, "path \"project_id.name\" from table \"tasks\" does not exist");
+}
+
+TEST(ParseRule, ListsThePathsOverForeignKeys) {
+  const Result<RuleSpec> spec = parse_rule({"key={a.b}:{c}", "pattern={a.b}:{d.e.f}", "id={g.h}", "fields=x=i.j,k"});
+  ASSERT_TRUE(spec.ok());
+  std::vector<std::string> paths;
+  for (const ColumnPath& path : foreign_paths(spec.value())) paths.push_back(path_text(path));
+  EXPECT_EQ(paths, (std::vector<std::string>{"a.b", "d.e.f", "g.h", "i.j"}));
+}
+
 }  // namespace
 }  // namespace cache_invalidate::core
