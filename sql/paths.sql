@@ -70,6 +70,17 @@ INSERT INTO scores VALUES (6, 102, 0);
 COMMIT;
 SELECT * FROM journal.waiting();
 
+-- also after it was looked up: what this transaction changes is looked up again
+BEGIN;
+UPDATE scores SET score = 7 WHERE id = 4;
+UPDATE calls SET user_id = 10 WHERE id = 100;
+UPDATE scores SET score = 8 WHERE id = 4;
+UPDATE calls SET user_id = 30 WHERE id = 100;
+UPDATE scores SET score = 9 WHERE id = 4;
+UPDATE calls SET user_id = 20 WHERE id = 100;
+COMMIT;
+SELECT * FROM journal.waiting();
+
 -- No row: widened as far as it has to be
 BEGIN;
 SET CONSTRAINTS ALL DEFERRED;
@@ -111,6 +122,19 @@ CREATE TABLE places_it PARTITION OF places FOR VALUES IN ('it');
 INSERT INTO places VALUES ('it', 'bari', 'big', 'Z');
 UPDATE visits SET city = 'bari', country = 'it' WHERE id = 2;
 UPDATE places SET country = 'fr', mayor = 'V' WHERE city = 'bari';
+SELECT * FROM journal.waiting();
+
+-- A table that points to itself: all rows of a statement are looked up as the statement leaves them
+CREATE TABLE nodes (id integer PRIMARY KEY, parent integer REFERENCES nodes, owner integer);
+INSERT INTO nodes SELECT n, nullif(n / 2, 0), n % 3 FROM generate_series(1, 7) n;
+CREATE TRIGGER cache AFTER INSERT OR UPDATE OR DELETE ON nodes FOR EACH ROW
+  EXECUTE FUNCTION notify_cache_invalidation('key=children-of:{parent.owner}', 'key=grandchildren-of:{parent.parent.owner}', 'channel=');
+BEGIN;
+SELECT pg_stat_get_xact_numscans('nodes_pkey'::regclass) nodes \gset
+UPDATE nodes SET owner = owner + 10 WHERE id > 3;
+UPDATE nodes SET owner = 20 WHERE id = 2;
+SELECT pg_stat_get_xact_numscans('nodes_pkey'::regclass) - :nodes < 10 AS once_a_value;
+COMMIT;
 SELECT * FROM journal.waiting();
 
 -- No rights on what is read are needed by the writer, and no policy hides it; who attaches must be allowed to read it

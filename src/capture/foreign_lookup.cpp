@@ -27,6 +27,7 @@ struct Found {
 struct Cache {
   std::unordered_map<std::string, Found> found;
   std::vector<Oid> tables;  // that were looked into
+  CommandId command = 0;    // up to which the rows found are known to be what they were
   std::string key;          // reused
   MemoryContext context = nullptr;
 };
@@ -129,13 +130,32 @@ void append_key(std::string& key, Datum value, bool by_value, std::int16_t lengt
   key.append(data, size);
 }
 
+void note_tables(const ForeignStep& step) {
+  std::vector<Oid>& tables = cache().tables;
+  if (tables.empty()) cache().command = GetCurrentCommandId(false);
+  for (const ForeignTable& table : step.tables) {
+    if (std::find(tables.begin(), tables.end(), table.table) == tables.end()) tables.push_back(table.table);
+  }
+}
+
+// What this transaction changes itself may not be what was found: then it is looked up again by each command. Whoever
+// changes a table holds this lock on it until the transaction ends.
+void forget_what_may_have_changed() {
+  Cache& known = cache();
+  const CommandId command = GetCurrentCommandId(false);
+  if (known.tables.empty() || known.command == command) return;
+  known.command = command;
+  const auto may_change = [](Oid table) { return pg::holds_table_lock(table, RowExclusiveLock); };
+  if (std::any_of(known.tables.begin(), known.tables.end(), may_change)) forget_found();
+}
+
 const Found* look_up(const ForeignStep& step, const Datum* values) {
   Cache& known = cache();
   known.key.assign(reinterpret_cast<const char*>(&step.number), sizeof step.number);
   for (std::size_t i = 0; i < step.keys.size(); ++i) append_key(known.key, values[i], step.keys[i].by_value, step.keys[i].length);
   const auto place = known.found.find(known.key);
   if (place != known.found.end()) return &place->second;
-  if (known.tables.empty() || known.tables.back() != step.table) known.tables.push_back(step.table);
+  note_tables(step);
   Found found;
   pg::guarded([&] {
     if (known.context == nullptr) {
@@ -190,6 +210,7 @@ void read_end(const ForeignPath& path, const Walk& walk, core::Value& value, con
 }  // namespace
 
 bool follow(const ForeignPath& path, TupleTableSlot* row, core::Value& now, core::Value& before, const char** problem) {
+  forget_what_may_have_changed();
   if (cache().found.size() >= kMostFound) forget_found();
   const ForeignStep& first = *path.hops.front().step;
   Walk newest;
@@ -211,14 +232,6 @@ bool follow(const ForeignPath& path, TupleTableSlot* row, core::Value& now, core
   }
   read_end(path, oldest, before, problem);
   return now.state != before.state || now.text() != before.text();
-}
-
-void forget_found_in(Oid table) noexcept {
-  for (const Oid known : cache().tables) {
-    if (known != table) continue;
-    forget_found();
-    return;
-  }
 }
 
 void forget_found() noexcept {

@@ -1,4 +1,5 @@
-// Foreign look-up: follows a path from a row, once per distinct value and transaction.
+// Foreign look-up: follows a path from a row, once per distinct value and transaction, unless the transaction itself
+// changes the table that is looked into.
 //
 // A row that this transaction has changed or deleted has two states that matter: as it is now, and as it was
 // when the transaction began, which is what caches have seen. So a path gives two values; they are mostly one.
@@ -15,9 +16,6 @@ namespace cache_invalidate::capture {
 // differ in nothing. `problem` is set when it could not be looked up for another reason than that there is no row.
 // May raise an error.
 bool follow(const ForeignPath& path, TupleTableSlot* row, core::Value& now, core::Value& before, const char** problem);
-
-// What was found in this table may not hold any more. Costs nothing if nothing was.
-void forget_found_in(Oid table) noexcept;
 
 // A transaction or a savepoint ended. Never fails.
 void forget_found() noexcept;

@@ -3,7 +3,6 @@
 //
 // Per row: no SQL, no subtransaction, and no allocation of ours in the steady state. What cannot be computed
 // does not fail the statement: it is widened and written to the error log.
-#include "capture/foreign_lookup.hpp"
 #include "capture/row_changes.hpp"
 #include "capture/transaction.hpp"
 #include "pg/guard.hpp"
@@ -36,7 +35,6 @@ void check_call(FunctionCallInfo fcinfo) {
 void capture_change(const TriggerData& data) {
   const CompiledRule& rule = find_rule(data.tg_relation, *data.tg_trigger);
   const int level = GetCurrentTransactionNestLevel();
-  forget_found_in(RelationGetRelid(data.tg_relation));
   switch (operation_of(data.tg_event)) {
     case core::Operation::insert:
       note_row(rule, {core::Operation::insert, nullptr, data.tg_trigslot}, changes(), level);

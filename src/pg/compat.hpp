@@ -63,6 +63,17 @@ inline IndexScanDesc begin_index_scan(Relation table, Relation index, Snapshot s
 #endif
 }
 
+// Does this transaction hold this very lock?
+inline bool holds_table_lock(Oid table, LOCKMODE mode) {
+  LOCKTAG tag;
+  SET_LOCKTAG_RELATION(tag, MyDatabaseId, table);
+#if PG_VERSION_NUM >= 170000
+  return LockHeldByMe(&tag, mode, false);
+#else
+  return LockHeldByMe(&tag, mode);
+#endif
+}
+
 // pg_attribute.attgenerated of a column that is computed when it is read; there are such from 18 on.
 inline constexpr char kVirtualColumn = 'v';
 
