@@ -9,6 +9,7 @@ CORE_SRCS = \
 	src/core/expand.cpp \
 	src/core/json.cpp \
 	src/core/message_queue.cpp \
+	src/core/net_effect.cpp \
 	src/core/payload.cpp \
 	src/core/pending_keys.cpp \
 	src/core/rule.cpp \
@@ -82,6 +83,7 @@ UNIT_TESTS = \
 	test/unit/expand_test.cpp \
 	test/unit/json_test.cpp \
 	test/unit/message_queue_test.cpp \
+	test/unit/net_effect_test.cpp \
 	test/unit/payload_test.cpp \
 	test/unit/pending_keys_test.cpp \
 	test/unit/redis_connection_test.cpp \

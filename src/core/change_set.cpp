@@ -94,11 +94,11 @@ void ChangeSet::add_change(std::uint32_t shape, std::string_view id, Operation o
     throw;
   }
   State& state = states_[index];
-  if (inserted) state.existed_before = operation != Operation::insert;
-  state.exists_now = operation != Operation::remove;
-  state.exact = inserted ? exact : state.exact && exact;
-  state.mixed = !inserted && (state.mixed || state.operation != operation);
-  state.operation = operation;
+  if (inserted) {
+    state.effect = NetEffect(operation, exact);
+  } else {
+    state.effect.add(operation, exact);
+  }
 }
 
 // Keeps the state of an item of an outer level, once a level, before the innermost level changes it.
@@ -222,13 +222,6 @@ std::size_t ChangeSet::memory() const {
   return items_.memory() + states_.size() * sizeof(State) + fields_.size() + undo_.size() * sizeof(Undo);
 }
 
-Operation ChangeSet::net_effect(const State& state) {
-  if (state.operation >= Operation::test) return state.operation;  // not of a record
-  if (!state.exact) return state.mixed ? Operation::update : state.operation;
-  if (!state.exists_now) return Operation::remove;
-  return state.existed_before ? Operation::update : Operation::insert;
-}
-
 void ChangeSet::write(BatchWriter& out, std::uint32_t from) const {
   for (std::uint32_t index = from; index < items_.size(); ++index) {
     const std::uint32_t owner = items_.tag(index) & kOwnerMask;
@@ -239,8 +232,8 @@ void ChangeSet::write(BatchWriter& out, std::uint32_t from) const {
         out.key(owner, items_.bytes(index));
         break;
       case Kind::change: {
-        if (state.exact && !state.existed_before && !state.exists_now) break;  // came and went
-        out.message(owner, net_effect(state), items_.bytes(index),
+        if (state.effect.is_nothing()) break;
+        out.message(owner, state.effect.operation(), items_.bytes(index),
                     std::string_view(fields_).substr(state.fields_offset, state.fields_size));
         break;
       }

@@ -12,6 +12,7 @@
 
 #include "core/batch.hpp"
 #include "core/byte_set.hpp"
+#include "core/net_effect.hpp"
 
 namespace cache_invalidate::core {
 
@@ -72,11 +73,7 @@ class ChangeSet {
   enum class Kind : std::uint32_t { key = 0, change = 1, error = 2, probe = 3, pattern = 4 };
 
   struct State {
-    bool existed_before = false;
-    bool exists_now = false;
-    bool exact = true;
-    bool mixed = false;                // of unlike operations; counts when it is not exact
-    Operation operation = Operation::update;
+    NetEffect effect;
     std::int32_t saved_level = 0;      // the innermost level that holds an undo of this state
     std::uint32_t fields_offset = 0;
     std::uint32_t fields_size = 0;
@@ -101,7 +98,6 @@ class ChangeSet {
   };
 
   static std::uint32_t tag_of(Kind kind, std::uint32_t owner) { return static_cast<std::uint32_t>(kind) << 28 | owner; }
-  static Operation net_effect(const State& state);
   void enter(int level);
   std::uint32_t add(Kind kind, std::uint32_t owner, std::string_view bytes, int level, Source source, bool& inserted);
   void cut(std::uint32_t size);
