@@ -57,6 +57,7 @@ DECLARE
   flags integer;
   count integer;
   number bigint;
+  in_parts constant boolean := get_byte(batch, 0) = 3;
   names text[];
   one text;
   two text;
@@ -89,13 +90,16 @@ BEGIN
           SELECT t.place, t.value INTO place, one FROM journal.read_text(batch, place) t;
         END IF;
         SELECT t.place, t.value INTO place, two FROM journal.read_text(batch, place) t;
+        IF in_parts THEN
+          SELECT n.place INTO place FROM journal.read_number(batch, place) n;  -- the writer's own number of the shape
+        END IF;
         shapes := shapes || format('%s %s%s', CASE flags >> 1 WHEN 0 THEN 'record' ELSE 'resource' END, two,
                                    ' on channel "' || one || '"');
       WHEN 3, 7 THEN
         SELECT t.place, t.value INTO place, one FROM journal.read_text(batch, place) t;
         RETURN NEXT format('%s %s -> %s', CASE kind WHEN 3 THEN 'key' ELSE 'pattern' END, one, scopes[owner + 1]);
       WHEN 4 THEN
-        one := operations[get_byte(batch, place) + 1];
+        one := operations[(get_byte(batch, place) & 127) + 1];  -- the rest: the id is not exact
         place := place + 1;
         SELECT t.place, t.value INTO place, two FROM journal.read_text(batch, place) t;
         SELECT t.place, t.value INTO place, three FROM journal.read_text(batch, place) t;
@@ -123,7 +127,7 @@ CREATE FUNCTION journal.waiting() RETURNS TABLE (tx bigint, "row" bigint, item t
   fresh AS (
     SELECT p.*, n.number AS xid
       FROM present p, journal.read_number(p.batch, 1) n
-     WHERE get_byte(p.batch, 0) = 1
+     WHERE get_byte(p.batch, 0) IN (1, 3)
        AND NOT EXISTS (SELECT FROM journal.seen s WHERE s.segment = p.segment AND s.place = p.place)),
   mark AS (INSERT INTO journal.seen SELECT segment, place FROM fresh)
   SELECT dense_rank() OVER (ORDER BY f.xid), dense_rank() OVER (PARTITION BY f.xid ORDER BY f.segment, f.place), i.item

@@ -1,5 +1,6 @@
 #include "capture/transaction.hpp"
 
+#include <algorithm>
 #include <string>
 
 #include "capture/foreign_lookup.hpp"
@@ -25,6 +26,7 @@ struct State {
   core::BatchWriter writer;
   std::string framed;        // for the ring; empty: the worker has to read the journal
   std::uint64_t xid = 0;
+  std::int64_t time = 0;     // of what was written last
   int segment = -1;          // the one this transaction writes to; -1: none yet
   bool spilled = false;      // part of the batch is in the journal only
   bool flushed = false;      // PRE_COMMIT has run
@@ -45,15 +47,16 @@ void reset() noexcept {
   // After the hand-over, so that whoever sees it gone sees what was handed over.
   if (own.xid != 0) journal::withdraw_transaction();
   own.xid = 0;
+  own.time = 0;
   own.segment = -1;
   own.spilled = own.flushed = own.journalled = false;
   forget_found();
   end_rules_of_transaction();
 }
 
-// Writes what was added from item `from` on into the journal. False: nothing of it is owed to anybody, or the
-// extension is being dropped by this very transaction.
-bool write_journal(std::uint32_t from) {
+// Writes what was added from item `from` on into the journal. `part`: there is more of this transaction. False: nothing
+// of it is owed to anybody, or the extension is being dropped by this very transaction.
+bool write_journal(std::uint32_t from, bool part) {
   State& own = state();
   const pg::Extension* extension = pg::extension();
   if (extension == nullptr) return false;
@@ -63,7 +66,9 @@ bool write_journal(std::uint32_t from) {
   const core::Vocabulary& vocabulary = resolved_vocabulary(extension->wrapper);
   own.xid = U64FromFullTransactionId(GetTopFullTransactionId());
   journal::announce_transaction(own.xid);
-  own.writer.begin({own.xid, pg::unix_microseconds(GetCurrentTimestamp())}, vocabulary);
+  // Later than the part before, whatever the clock says: the worker folds parts in this order.
+  own.time = std::max(own.time + 1, pg::unix_microseconds(GetCurrentTimestamp()));
+  own.writer.begin({own.xid, own.time, part}, vocabulary);
   own.changes.write(own.writer, from);
   if (own.writer.chunk_ends().empty()) return false;
   if (!journal::append(*extension, segment, own.writer.bytes(), own.writer.chunk_ends())) return false;
@@ -75,14 +80,15 @@ void spill() {
   State& own = state();
   const std::uint32_t from = own.changes.start_of(GetCurrentTransactionNestLevel());
   if (from == own.changes.size()) return;
-  if (write_journal(from)) own.spilled = own.journalled = true;
+  if (write_journal(from, true)) own.spilled = own.journalled = true;
   own.changes.forget(from);
 }
 
 void flush() {
   State& own = state();
   own.flushed = true;
-  if (!own.changes.empty() && write_journal(0)) {
+  // The last part says when the transaction began to commit, even if nothing is left to write.
+  if ((own.spilled || !own.changes.empty()) && write_journal(0, own.spilled)) {
     own.journalled = true;
     if (!own.spilled) core::frame_chunks(own.framed, own.writer.bytes(), own.writer.chunk_ends());
   }

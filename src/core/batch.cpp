@@ -12,6 +12,7 @@ constexpr std::size_t kKeptBytes = 256 * 1024;
 constexpr std::size_t kLongestServer = 5;  // bytes of a varint
 constexpr std::uint32_t kLongOwner = 15;
 constexpr std::uint64_t kMostServers = 4096;
+constexpr std::uint8_t kInexact = 0x80;  // beside the operation
 
 void put_tag(std::string& out, BatchReader::Kind kind, std::uint32_t owner = 0) {
   const auto high = static_cast<std::uint32_t>(kind) << 4;
@@ -51,7 +52,7 @@ void BatchWriter::begin_chunk() {
   open_ = true;
   scopes_.clear();
   shapes_.clear();
-  bytes_.push_back(static_cast<char>(kBatchVersion));
+  bytes_.push_back(static_cast<char>(header_.part ? kPartVersion : kBatchVersion));
   put_varint(bytes_, header_.xid);
   put_fixed64(bytes_, static_cast<std::uint64_t>(header_.time));
 }
@@ -80,6 +81,7 @@ std::uint32_t BatchWriter::define_shape(std::uint32_t index) {
   bytes_.push_back(static_cast<char>(flags));
   if (shape.has_channel) put_bytes(bytes_, shape.channel);
   put_bytes(bytes_, shape.name);
+  if (header_.part) put_varint(bytes_, index);
   shapes_.push_back(index);
   return static_cast<std::uint32_t>(shapes_.size() - 1);
 }
@@ -101,12 +103,12 @@ void BatchWriter::pattern(std::uint32_t scope, std::string_view glob) {
   scoped(static_cast<std::uint8_t>(BatchReader::Kind::pattern), scope, glob);
 }
 
-void BatchWriter::message(std::uint32_t shape, Operation operation, std::string_view id, std::string_view fields) {
+void BatchWriter::message(std::uint32_t shape, Operation operation, std::string_view id, std::string_view fields, bool exact) {
   const Shape& definition = vocabulary_->shapes[shape];
   prepare(id.size() + fields.size() + definition.channel.size() + definition.name.size());
   const std::uint32_t owner = define_shape(shape);
   put_tag(bytes_, BatchReader::Kind::message, owner);
-  bytes_.push_back(static_cast<char>(operation));
+  bytes_.push_back(static_cast<char>(static_cast<std::uint8_t>(operation) | (exact ? 0 : kInexact)));
   put_bytes(bytes_, id);
   put_bytes(bytes_, fields);
 }
@@ -124,6 +126,7 @@ void BatchWriter::probe(std::string_view probe_bytes) {
 }
 
 const std::vector<std::size_t>& BatchWriter::chunk_ends() {
+  if (header_.part && !open_ && ends_.empty()) begin_chunk();
   if (open_) {
     ends_.push_back(bytes_.size());
     open_ = false;
@@ -154,7 +157,8 @@ Result<BatchReader> BatchReader::open(std::string_view chunk) {
   const std::uint8_t version = reader.reader_.byte();
   reader.header_.xid = reader.reader_.varint();
   reader.header_.time = static_cast<std::int64_t>(reader.reader_.fixed64());
-  if (!reader.reader_.ok() || version != kBatchVersion) {
+  reader.header_.part = version == kPartVersion;
+  if (!reader.reader_.ok() || (version != kBatchVersion && version != kPartVersion)) {
     return Error{sqlstate::kDataCorrupted, "journal row is not a batch of this version", "", ""};
   }
   return reader;
@@ -174,6 +178,7 @@ bool BatchReader::define(Kind kind) {
     shape.has_channel = (flags & 1) != 0;
     if (shape.has_channel) shape.channel = reader_.bytes();
     shape.name = reader_.bytes();
+    if (header_.part) shape_numbers_.push_back(static_cast<std::uint32_t>(reader_.varint()));
     shapes_.push_back(std::move(shape));
   }
   return reader_.ok() || fail();
@@ -197,9 +202,12 @@ bool BatchReader::next(Item& item) {
         item.bytes = reader_.bytes();
         break;
       case Kind::message: {
-        const std::uint8_t operation = reader_.byte();
+        const std::uint8_t said = reader_.byte();
+        const std::uint8_t operation = said & static_cast<std::uint8_t>(~kInexact);
         if (owner >= shapes_.size() || operation > static_cast<std::uint8_t>(Operation::truncate)) return fail();
         item.shape = &shapes_[owner];
+        if (header_.part) item.shape_number = shape_numbers_[owner];
+        item.exact = (said & kInexact) == 0;
         item.operation = static_cast<Operation>(operation);
         item.id = reader_.bytes();
         item.fields = reader_.bytes();

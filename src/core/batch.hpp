@@ -3,16 +3,21 @@
 // A batch is a sequence of chunks. A chunk is decodable alone and small enough for one journal row, except
 // when a single key is longer than that. Format of a chunk (all integers varints unless said otherwise):
 //
-//   version (one byte, kBatchVersion), transaction id (64-bit), time (fixed64, microseconds since 1970)
+//   version (one byte, kBatchVersion or kPartVersion), transaction id (64-bit), time (fixed64, microseconds since 1970)
 //   then items until the end, each a tag byte (kind in the high, owner in the low four bits; owner 15 means
 //   that a varint with the owner follows) and
 //     scope    count, server ids            defines the next scope number of this chunk
-//     shape    format, channel flag, channel, name     defines the next shape number of this chunk
+//     shape    format, channel flag, channel, name     defines the next shape number of this chunk; in a part
+//              the writer's own number of the shape follows
 //     key      (owner: scope) bytes
-//     message  (owner: shape) operation, id, fields
+//     message  (owner: shape) operation (a byte; 0x80 is set when the id is not exact), id, fields
 //     error    table, operation, message, context
 //     probe    bytes
 //     pattern  (owner: scope) glob
+//
+// A transaction too large for memory writes several batches, its parts, with rising times. Changes of one record
+// may lie in several of them: whoever reads them folds. The last part gives all of them their time, so it is
+// written even when it holds no item.
 #pragma once
 
 #include <cstdint>
@@ -28,6 +33,12 @@ namespace cache_invalidate::core {
 
 inline constexpr std::uint8_t kBatchVersion = 1;
 inline constexpr std::uint8_t kWatermarkVersion = 2;
+inline constexpr std::uint8_t kPartVersion = 3;
+
+// Whether a row of the journal is a chunk of a batch, and not a watermark.
+inline bool is_batch(std::string_view row) {
+  return !row.empty() && (row.front() == static_cast<char>(kBatchVersion) || row.front() == static_cast<char>(kPartVersion));
+}
 
 enum class Operation : std::uint8_t { insert = 0, update = 1, remove = 2, test = 3, truncate = 4 };
 
@@ -57,7 +68,8 @@ struct Vocabulary {
 
 struct BatchHeader {
   std::uint64_t xid = 0;   // the whole 64-bit id of the top-level transaction
-  std::int64_t time = 0;   // microseconds since 1970, taken as the transaction began to commit
+  std::int64_t time = 0;   // microseconds since 1970, taken as the transaction began to commit, or the part was written
+  bool part = false;       // one of several parts of its transaction
 };
 
 struct ErrorRecord {
@@ -69,14 +81,16 @@ struct ErrorRecord {
 
 class BatchWriter {
  public:
-  // Begins a new batch, keeping the memory of the last. The vocabulary must outlive it.
+  // Begins a new batch, keeping the memory of the last. The vocabulary must outlive it. Of the parts of one
+  // transaction, it may only have grown.
   void begin(BatchHeader header, const Vocabulary& vocabulary);
 
   // A key whose scope holds no server is left out.
   void key(std::uint32_t scope, std::string_view bytes);
   // A glob of keys, likewise.
   void pattern(std::uint32_t scope, std::string_view glob);
-  void message(std::uint32_t shape, Operation operation, std::string_view id, std::string_view fields);
+  // `exact`: the id names one record.
+  void message(std::uint32_t shape, Operation operation, std::string_view id, std::string_view fields, bool exact = true);
   void error(std::string_view encoded);
   void probe(std::string_view bytes);
 
@@ -119,7 +133,9 @@ class BatchReader {
     const Scope* scope = nullptr;
     const Shape* shape = nullptr;
     std::string_view bytes;  // key, pattern or probe
+    std::uint32_t shape_number = 0;  // in a part: tells tables apart whose shapes are equal
     Operation operation = Operation::update;
+    bool exact = true;
     std::string_view id;
     std::string_view fields;
     ErrorRecord error;
@@ -145,6 +161,7 @@ class BatchReader {
   BatchHeader header_;
   std::vector<Scope> scopes_;
   std::vector<Shape> shapes_;
+  std::vector<std::uint32_t> shape_numbers_;  // in a part
   bool damaged_ = false;
 };
 

@@ -234,7 +234,7 @@ void ChangeSet::write(BatchWriter& out, std::uint32_t from) const {
       case Kind::change: {
         if (state.effect.is_nothing()) break;
         out.message(owner, state.effect.operation(), items_.bytes(index),
-                    std::string_view(fields_).substr(state.fields_offset, state.fields_size));
+                    std::string_view(fields_).substr(state.fields_offset, state.fields_size), state.effect.is_exact());
         break;
       }
       case Kind::error:

@@ -79,7 +79,7 @@ void Feed::visit_row(void* context, int segment, std::string_view row) {
 }
 
 void Feed::take_row(int segment, std::string_view row) {
-  if (row.empty() || static_cast<std::uint8_t>(row.front()) != core::kBatchVersion) return;
+  if (!core::is_batch(row)) return;
   core::Result<core::BatchReader> opened = core::BatchReader::open(row);
   // Committed after the scan began: it comes through the ring, or with the next scan.
   if (opened.ok() && !scan_.moment().contains(opened.value().header().xid)) return;

@@ -43,7 +43,7 @@ TEST(Batch, ReadsBackEveryKindOfItem) {
   writer.message(0, Operation::update, "", "");
   writer.message(1, Operation::remove, "2", "");
   writer.message(2, Operation::test, "3", "");
-  writer.message(0, Operation::truncate, "", "");
+  writer.message(0, Operation::truncate, "", "", false);
   writer.error(encode_error({"t", "INSERT", "message", ""}));
   writer.probe("probe");
   const std::vector<std::string_view> chunks = chunks_of(writer);
@@ -54,6 +54,7 @@ TEST(Batch, ReadsBackEveryKindOfItem) {
   BatchReader& reader = opened.value();
   EXPECT_EQ(reader.header().xid, header.xid);
   EXPECT_EQ(reader.header().time, header.time);
+  EXPECT_FALSE(reader.header().part);
   BatchReader::Item item;
   const auto expect_key = [&](const Scope& scope, std::string_view bytes) {
     ASSERT_TRUE(reader.next(item));
@@ -66,11 +67,12 @@ TEST(Batch, ReadsBackEveryKindOfItem) {
   expect_key({1, 0xFFFFFFFF}, "");
   ASSERT_TRUE(reader.next(item));
   EXPECT_EQ(item_text(item), "pattern 7 k:*");
-  const auto expect_message = [&](std::size_t of, Operation operation, const char* id, const char* fields) {
+  const auto expect_message = [&](std::size_t of, Operation operation, const char* id, const char* fields, bool exact = true) {
     ASSERT_TRUE(reader.next(item));
     ASSERT_EQ(item.kind, BatchReader::Kind::message);
     EXPECT_TRUE(*item.shape == vocabulary.shapes[of]);
     EXPECT_EQ(item.operation, operation);
+    EXPECT_EQ(item.exact, exact);
     EXPECT_EQ(item.id, id);
     EXPECT_EQ(item.fields, fields);
   };
@@ -78,7 +80,7 @@ TEST(Batch, ReadsBackEveryKindOfItem) {
   expect_message(0, Operation::update, "", "");
   expect_message(1, Operation::remove, "2", "");
   expect_message(2, Operation::test, "3", "");
-  expect_message(0, Operation::truncate, "", "");
+  expect_message(0, Operation::truncate, "", "", false);
   ASSERT_TRUE(reader.next(item));
   EXPECT_EQ(item_text(item), "error t INSERT message ");
   ASSERT_TRUE(reader.next(item));
@@ -93,6 +95,51 @@ TEST(Batch, IsEmptyWithoutItems) {
   writer.key(4, "goes nowhere");
   EXPECT_TRUE(writer.chunk_ends().empty());
   EXPECT_TRUE(writer.bytes().empty());
+}
+
+TEST(Batch, OfSeveralPartsNamesTheWritersShapes) {
+  Vocabulary vocabulary;
+  vocabulary.shapes.resize(300);  // all alike
+  BatchWriter writer;
+  writer.begin({1, 2, true}, vocabulary);
+  for (const std::uint32_t shape : {5u, 299u, 5u}) writer.message(shape, Operation::update, "1", "");
+  const std::vector<std::string_view> chunks = chunks_of(writer);
+  ASSERT_EQ(chunks.size(), 1u);
+  EXPECT_TRUE(is_batch(chunks[0]));
+  BatchReader reader = BatchReader::open(chunks[0]).take();
+  EXPECT_TRUE(reader.header().part);
+  BatchReader::Item item;
+  for (const std::uint32_t shape : {5u, 299u, 5u}) {
+    ASSERT_TRUE(reader.next(item));
+    EXPECT_EQ(item.shape_number, shape);
+  }
+  EXPECT_FALSE(reader.next(item));
+  EXPECT_FALSE(reader.damaged());
+}
+
+// The last part says when the transaction began to commit.
+TEST(Batch, IsThereWithoutItemsWhenItIsAPart) {
+  BatchWriter writer;
+  writer.begin({1, 2, true}, test_vocabulary());
+  writer.key(4, "goes nowhere");
+  ASSERT_EQ(writer.chunk_ends().size(), 1u);
+  EXPECT_EQ(writer.chunk_ends().size(), 1u);
+  BatchReader reader = BatchReader::open(writer.bytes()).take();
+  EXPECT_EQ(reader.header().time, 2);
+  EXPECT_TRUE(reader.header().part);
+  BatchReader::Item item;
+  EXPECT_FALSE(reader.next(item));
+  EXPECT_FALSE(reader.damaged());
+  writer.begin({1, 2, true}, test_vocabulary());
+  writer.key(0, "k");
+  EXPECT_EQ(writer.chunk_ends().size(), 1u) << "with items it needs no other";
+}
+
+TEST(Batch, IsToldFromOtherRows) {
+  EXPECT_TRUE(is_batch("\x01"));
+  EXPECT_TRUE(is_batch("\x03"));
+  EXPECT_FALSE(is_batch("\x02"));
+  EXPECT_FALSE(is_batch(""));
 }
 
 TEST(Batch, BeginsAnewEachTime) {
@@ -203,13 +250,13 @@ TEST(Batch, RefusesOtherVersions) {
   }
 }
 
-std::string valid_chunk() {
+std::string valid_chunk(bool part = false) {
   Vocabulary vocabulary;
   for (std::uint32_t i = 0; i < 20; ++i) vocabulary.scopes.push_back({i, 100000 + i});
   vocabulary.shapes = {shape(Format::resource, true, "chan", "name"),
                        shape(Format::record, false, "", "other")};
   BatchWriter writer;
-  writer.begin({1234567, 1700000000000000}, vocabulary);
+  writer.begin({1234567, 1700000000000000, part}, vocabulary);
   for (std::uint32_t i = 0; i < 20; ++i) writer.key(i, "key:" + std::to_string(i));
   writer.pattern(3, "pattern:*");
   writer.message(0, Operation::insert, "1", "\"a\":1");
@@ -250,8 +297,11 @@ TEST(Batch, SurvivesEveryTruncation) {
   }
 }
 
-TEST(Batch, SurvivesEveryChangedByteAndRandomDamage) {
-  const std::string chunk = valid_chunk();
+class BatchDamage : public testing::TestWithParam<bool> {};
+INSTANTIATE_TEST_SUITE_P(WholeAndPart, BatchDamage, testing::Bool());
+
+TEST_P(BatchDamage, OfEveryByteAndAtRandomIsSurvived) {
+  const std::string chunk = valid_chunk(GetParam());
   for (std::size_t place = 0; place < chunk.size(); ++place) {
     for (int value = 0; value < 256; value += 3) {
       std::string damaged = chunk;
