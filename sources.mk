@@ -84,6 +84,7 @@ UNIT_TESTS = \
 	test/unit/json_test.cpp \
 	test/unit/message_queue_test.cpp \
 	test/unit/net_effect_test.cpp \
+	test/unit/parts_test.cpp \
 	test/unit/payload_test.cpp \
 	test/unit/pending_keys_test.cpp \
 	test/unit/redis_connection_test.cpp \

@@ -4,6 +4,8 @@
 #include <limits>
 #include <new>
 
+#include "core/net_effect.hpp"
+
 namespace cache_invalidate::core {
 namespace {
 
@@ -18,18 +20,37 @@ void encode_identity(std::string& out, const Shape& shape, Operation operation, 
   put_bytes(out, fields);
 }
 
+// One record in the parts of one transaction.
+struct Record {
+  NetEffect effect;
+  std::size_t newest;      // its place
+  std::uint64_t position;  // the highest: the keys of all parts go before the message
+  std::uint64_t oldest;
+};
+
 }  // namespace
 
 void MessageQueue::add(const Shape& shape, Operation operation, std::string_view id, std::string_view fields,
                        BatchHeader origin, std::uint64_t position) {
   trim();
-  queue_.push_back({{shape, operation, std::string(id), std::string(fields), origin}, position, position, false});
+  queue_.push_back({{shape, operation, std::string(id), std::string(fields), origin}, position, position});
   try {
     enlist(queue_.size() - 1);
   } catch (...) {
     queue_.pop_back();
     throw;
   }
+}
+
+void MessageQueue::note_part(BatchHeader part) {
+  std::int64_t& last = part_times_.emplace(part.xid, part.time).first->second;
+  last = std::max(last, part.time);
+}
+
+void MessageQueue::add_part(Message message, std::uint32_t shape_number, bool exact, std::uint64_t position) {
+  trim();
+  queue_.push_back({std::move(message), position, position, false, true, exact, shape_number});
+  ++new_parts_;
 }
 
 // Notes the message at `place` under its identity; an equal one that still waits folds into it.
@@ -98,7 +119,9 @@ void MessageQueue::reindex() {
   identities_.clear();
   newest_.clear();
   try {
-    for (std::size_t place = 0; place < queue_.size(); ++place) enlist(place);
+    for (std::size_t place = 0; place < queue_.size(); ++place) {
+      if (!queue_[place].is_part) enlist(place);
+    }
   } catch (const std::bad_alloc&) {
     identities_.clear();
     newest_.clear();
@@ -106,16 +129,85 @@ void MessageQueue::reindex() {
 }
 
 void MessageQueue::sort_by_time() {
+  arrange();
+  if (part_times_.empty()) return;
+  settle_parts();
+  arrange();
+}
+
+void MessageQueue::fold_early() {
+  // Where little folds, trying again and again would cost more than it gains.
+  if (new_parts_ > 0 && new_parts_ >= size() / 4) arrange();
+}
+
+void MessageQueue::arrange() {
   drop_done();
   std::stable_sort(queue_.begin(), queue_.end(), [](const Waiting& a, const Waiting& b) {
     return a.message.origin.time < b.message.origin.time;
   });
+  if (new_parts_ > 0) fold_parts();
   std::uint64_t oldest = std::numeric_limits<std::uint64_t>::max();
   for (auto waiting = queue_.rbegin(); waiting != queue_.rend(); ++waiting) {
     oldest = std::min(oldest, waiting->oldest);
     waiting->oldest = oldest;
   }
   reindex();
+}
+
+// Folds the messages of parts, which stand in the order of time: the last one of a record stays. One that came and
+// went is forgotten: what may still come of it begins with an insert again. Without memory each part is said.
+void MessageQueue::fold_parts() {
+  ByteSet known;  // transaction, shape number, id
+  std::vector<Record> records;
+  std::vector<std::uint32_t> of;  // the record of each message of a part
+  try {
+    for (std::size_t place = 0; place < queue_.size(); ++place) {
+      const Waiting& waiting = queue_[place];
+      if (!waiting.is_part) continue;
+      scratch_.clear();
+      put_varint(scratch_, waiting.message.origin.xid);
+      put_varint(scratch_, waiting.shape_number);
+      scratch_ += waiting.message.id;
+      const ByteSet::Added record = known.add(0, scratch_);
+      of.push_back(record.index);
+      if (record.inserted) {
+        records.push_back({NetEffect(waiting.message.operation, waiting.exact), place, waiting.position, waiting.oldest});
+      } else {
+        Record& same = records[record.index];
+        same.effect.add(waiting.message.operation, waiting.exact);
+        same.newest = place;
+        same.position = std::max(same.position, waiting.position);
+        same.oldest = std::min(same.oldest, waiting.oldest);
+      }
+    }
+  } catch (const std::bad_alloc&) {
+    return;
+  }
+  auto next = of.begin();
+  for (std::size_t place = 0; place < queue_.size(); ++place) {
+    Waiting& waiting = queue_[place];
+    if (!waiting.is_part) continue;
+    const Record& record = records[*next++];
+    waiting.folded = place != record.newest || record.effect.is_nothing();
+    if (waiting.folded) ++folded_;
+    waiting.message.operation = record.effect.operation();
+    waiting.exact = record.effect.is_exact();
+    waiting.position = record.position;
+    waiting.oldest = record.oldest;
+  }
+  drop_done();
+  new_parts_ = 0;
+}
+
+// Every part has come: what is left are messages like others, said when the transaction began to commit.
+void MessageQueue::settle_parts() {
+  for (Waiting& waiting : queue_) {
+    if (!waiting.is_part) continue;
+    waiting.is_part = false;
+    const auto last = part_times_.find(waiting.message.origin.xid);
+    if (last != part_times_.end()) waiting.message.origin.time = last->second;
+  }
+  part_times_.clear();
 }
 
 }  // namespace cache_invalidate::core

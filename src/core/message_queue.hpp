@@ -1,9 +1,14 @@
 // MessageQueue: messages that wait for their turn, in commit order; equal ones of different transactions fold
-// and the newest wins.
+// and the newest wins. What a transaction says in several parts of one record folds into its net effect.
+//
+// The parts of a transaction come with a scan of the journal, in any order, and what became of a record is known when
+// all have come: sort_by_time() says that they have. Whoever takes a message earlier, because too many wait, takes the
+// effect of the parts so far, with their time, and those to come say what followed: more than the net effect, never less.
 #pragma once
 
 #include <cstdint>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "core/byte_set.hpp"
@@ -16,13 +21,23 @@ class MessageQueue {
   struct Waiting {
     Message message;
     std::uint64_t position = 0;  // in the worker's order of consumption
-    std::uint64_t oldest = 0;    // no message from this one on has a smaller position
-    bool folded = false;         // a newer one says the same
+    std::uint64_t oldest = 0;    // nothing that is said from this one on has a smaller position
+    bool folded = false;         // a newer one says the same, or the net effect
+    bool is_part = false;        // other parts of its transaction may speak of the same record
+    bool exact = true;           // in a part: the id names one record
+    std::uint32_t shape_number = 0;  // in a part: tells tables apart whose shapes are equal
   };
 
   // Throws std::bad_alloc; what waited before still does. Positions never fall.
   void add(const Shape& shape, Operation operation, std::string_view id, std::string_view fields, BatchHeader origin,
            std::uint64_t position);
+
+  // A part of a transaction has come, perhaps without a message.
+  void note_part(BatchHeader part);
+  // A message of a part. It folds with those of its transaction only, until all parts have come.
+  void add_part(Message message, std::uint32_t shape_number, bool exact, std::uint64_t position);
+  // Folds the parts that have come so far, if that may be worth while.
+  void fold_early();
 
   // The oldest message, skipping folded ones; nullptr when there is none.
   const Waiting* front();
@@ -33,7 +48,8 @@ class MessageQueue {
   std::size_t folded() const { return folded_; }
 
   // Orders by the time at which the transactions began to commit: after a scan of the journal, whose order is
-  // where rows happened to be put. The positions are out of order then: ask `oldest` for what is still unsent.
+  // where rows happened to be put. All parts have come: they fold, and get the time of the last part. The positions are
+  // out of order then: ask `oldest` for what is still unsent.
   void sort_by_time();
 
  private:
@@ -44,6 +60,9 @@ class MessageQueue {
   void trim();
   void drop_done();
   void reindex();
+  void arrange();
+  void fold_parts();
+  void settle_parts();
 
   std::vector<Waiting> queue_;
   std::size_t head_ = 0;
@@ -52,6 +71,8 @@ class MessageQueue {
   std::vector<std::size_t> newest_;      // of each identity: its place in queue_
   std::string scratch_;
   std::size_t folded_ = 0;
+  std::unordered_map<std::uint64_t, std::int64_t> part_times_;  // of the last part of each transaction
+  std::size_t new_parts_ = 0;            // messages of parts since they were folded
 };
 
 }  // namespace cache_invalidate::core

@@ -115,6 +115,7 @@ bool Dispatcher::take_chunk(std::string_view chunk, TimestampTz committed, const
   const core::BatchHeader header = reader.header();
   const bool signals = filter == nullptr ||
                        (filter->only_target == 0 && !has_already(filter->signals, filter->recent, header.xid));
+  if (signals && header.part) messages_.note_part(header);
   core::BatchReader::Item item;
   while (reader.next(item)) {
     if (item.kind == core::BatchReader::Kind::key || item.kind == core::BatchReader::Kind::pattern) {
@@ -125,7 +126,12 @@ bool Dispatcher::take_chunk(std::string_view chunk, TimestampTz committed, const
     if (messages_.empty() && errors_.empty()) waiting_since_ = batch_time_;
     if (item.kind == core::BatchReader::Kind::message) {
       pg_atomic_fetch_add_u64(&board_.counters.messages, 1);
-      messages_.add(*item.shape, item.operation, item.id, item.fields, header, position_);
+      if (header.part) {
+        messages_.add_part({*item.shape, item.operation, std::string(item.id), std::string(item.fields), header},
+                           item.shape_number, item.exact, position_);
+      } else {
+        messages_.add(*item.shape, item.operation, item.id, item.fields, header, position_);
+      }
     } else if (item.kind == core::BatchReader::Kind::error) {
       if (is_repeated(item.error)) continue;
       errors_.push_back({std::string(item.error.table), std::string(item.error.operation), std::string(item.error.message),
@@ -181,6 +187,8 @@ bool Dispatcher::signals_are_due(TimestampTz now) const {
 }
 
 bool Dispatcher::signal(TimestampTz now) {
+  // What folds makes room to read on.
+  if (held_ && is_full()) messages_.fold_early();
   if ((held_ && !is_full()) || now < signals_retry_at_) return false;
   const std::uint64_t up_to = gate(now);
   const core::MessageQueue::Waiting* first = messages_.front();

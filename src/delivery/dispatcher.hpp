@@ -51,7 +51,8 @@ class Dispatcher {
   // Sends the messages and writes the errors whose turn has come, each in one transaction. One that fails, or would
   // wait for somebody's lock, is tried again later: deletes go on meanwhile. True: messages were sent.
   bool signal(TimestampTz now);
-  // Messages are held while a scan of the journal runs, and sorted when it is done.
+  // Messages are held while a scan of the journal runs, and sorted and folded when it is done. If too many wait, the
+  // oldest leave earlier.
   void hold_signals(bool hold);
 
   // Every message and error up to here has been sent.

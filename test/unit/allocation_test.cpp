@@ -276,6 +276,29 @@ TEST(OutOfMemory, LosesNoMessage) {
   EXPECT_GT(failures, 1000);
 }
 
+TEST(OutOfMemory, LosesNoPart) {
+  Shape shape;
+  shape.channel = "a channel whose name needs memory of its own";
+  bool folded = false;
+  for (long allowed = 0; !folded; ++allowed) {
+    MessageQueue queue;
+    for (std::uint64_t i = 1; i <= 6; ++i) {
+      const std::string id = "an id that needs memory of its own " + std::to_string(i % 3);
+      const BatchHeader header{1, static_cast<std::int64_t>(i), true};
+      ASSERT_TRUE(retried([&] { queue.note_part(header); }, [] {}));
+      ASSERT_TRUE(retried([&] { queue.add_part({shape, Operation::update, id, "", header}, 0, true, i); }, [] {}));
+    }
+    allocations_left = allowed;
+    EXPECT_NO_THROW(queue.sort_by_time());
+    folded = allocations_left >= 0;  // it had what it needed
+    allocations_left = -1;
+    // Unfolded, each part says what it says.
+    const Lines lines = drained(queue);
+    ASSERT_TRUE(lines.size() == 3 || (!folded && lines.size() == 6)) << lines.size();
+    EXPECT_EQ(lines.back(), "an id that needs memory of its own 0@6@6");
+  }
+}
+
 TEST(OutOfMemory, LosesNoKey) {
   PendingKeys keys;
   std::uint64_t position = 0;

@@ -177,6 +177,147 @@ TEST(MessageQueue, KnowsTheOldestUnsentPositionAfterSorting) {
   EXPECT_TRUE(queue.empty());
 }
 
+// A message in the part that transaction `xid` wrote at `time`.
+void add_part(MessageQueue& queue, std::uint64_t xid, std::int64_t time, Operation operation, const std::string& id,
+              std::uint64_t position, bool exact = true, std::uint32_t shape_number = 0) {
+  const BatchHeader header{xid, time, true};
+  queue.note_part(header);
+  queue.add_part({shape("t"), operation, id, "\"at\":" + std::to_string(time), header}, shape_number, exact, position);
+}
+
+// "OPERATION id fields time position/oldest" of everything that waits.
+Lines drain_all(MessageQueue& queue) {
+  Lines lines;
+  for (; const MessageQueue::Waiting* first = queue.front(); queue.pop()) {
+    const Message& message = first->message;
+    lines.push_back(std::string(operation_name(message.operation)) + " " + message.id + " " + message.fields + " " +
+                    std::to_string(message.origin.time) + " " + std::to_string(first->position) + "/" +
+                    std::to_string(first->oldest));
+  }
+  return lines;
+}
+
+constexpr Operation I = Operation::insert;
+constexpr Operation U = Operation::update;
+constexpr Operation D = Operation::remove;
+
+TEST(MessageQueue, FoldsTheMessagesOfPartsToTheirNetEffect) {
+  MessageQueue queue;
+  add_part(queue, 7, 10, I, "new", 1);
+  add_part(queue, 7, 10, I, "short-lived", 1);
+  add_part(queue, 7, 10, U, "gone", 1);
+  add_part(queue, 7, 10, D, "replaced", 1);
+  add_part(queue, 7, 10, U, "once", 1);
+  add(queue, "between", 2, 15);
+  add_part(queue, 7, 30, D, "short-lived", 4);
+  add_part(queue, 7, 30, D, "gone", 4);
+  add_part(queue, 7, 30, U, "replaced", 4);
+  add_part(queue, 7, 20, U, "new", 3);  // the rows of a scan come in any order
+  add_part(queue, 7, 20, I, "replaced", 3);
+  queue.note_part({7, 40, true});       // nothing was left to say
+  queue.note_part({7, 35, true});
+  queue.sort_by_time();
+  EXPECT_EQ(drain_all(queue), (Lines{"UPDATE between  15 2/1", "UPDATE once \"at\":10 40 1/1",
+                                     "INSERT new \"at\":20 40 3/1", "DELETE gone \"at\":30 40 4/1",
+                                     "UPDATE replaced \"at\":30 40 4/1"}));
+  EXPECT_EQ(queue.folded(), 6u);
+}
+
+TEST(MessageQueue, FoldsInexactIdsAndNoneToWhatIsSafeToSay) {
+  MessageQueue queue;
+  const std::int64_t times[] = {10, 20, 30};
+  for (const std::int64_t time : times) {
+    add_part(queue, 7, time, I, "came", 1, false);
+    add_part(queue, 7, time, time == 30 ? D : I, "unlike", 1, false);
+    add_part(queue, 7, time, U, "", 1, time == 20);
+  }
+  add_part(queue, 8, 10, U, "", 1);
+  add_part(queue, 8, 20, Operation::truncate, "", 1);
+  queue.sort_by_time();
+  EXPECT_EQ(drain_all(queue), (Lines{"TRUNCATE  \"at\":20 20 1/1", "INSERT came \"at\":30 30 1/1",
+                                     "UPDATE unlike \"at\":30 30 1/1", "UPDATE  \"at\":30 30 1/1"}));
+}
+
+TEST(MessageQueue, FoldsPartsOfOneTransactionAndTableOnly) {
+  MessageQueue queue;
+  add_part(queue, 7, 10, I, "1", 1, true, 4);
+  add_part(queue, 7, 20, D, "1", 2, true, 5);  // another table, whose messages look the same
+  add_part(queue, 8, 30, I, "1", 3, true, 5);
+  add_part(queue, 9, 40, D, "1", 4, true, 5);
+  queue.sort_by_time();
+  EXPECT_EQ(drain_all(queue), (Lines{"INSERT 1 \"at\":10 20 1/1", "DELETE 1 \"at\":20 20 2/2",
+                                     "INSERT 1 \"at\":30 30 3/3", "DELETE 1 \"at\":40 40 4/4"}));
+}
+
+// An equal message of another transaction, read meanwhile, would take the first of two away from its transaction.
+TEST(MessageQueue, FoldsPartsWithOthersWhenAllHaveCome) {
+  MessageQueue queue;
+  const auto add_other = [&queue](const std::string& id, std::uint64_t position, std::int64_t time) {
+    queue.add(shape("t"), I, id, "\"at\":10", {position, time}, position);
+  };
+  add_part(queue, 7, 10, I, "1", 1);
+  add_part(queue, 7, 10, I, "2", 1);
+  add_other("1", 2, 50);
+  add_other("2", 3, 60);
+  add_part(queue, 7, 20, D, "1", 4);
+  EXPECT_EQ(queue.folded(), 0u);
+  queue.sort_by_time();
+  EXPECT_EQ(drain_all(queue), (Lines{"INSERT 1 \"at\":10 50 2/2", "INSERT 2 \"at\":10 60 3/3"}));
+}
+
+TEST(MessageQueue, MakesRoomByFoldingEarly) {
+  MessageQueue queue;
+  std::uint64_t position = 0;
+  for (std::int64_t round = 0; round < 10; ++round) {
+    for (int i = 0; i < 100; ++i) add_part(queue, 7, 2 * round, I, std::to_string(i), ++position);
+    for (int i = 0; i < 99; ++i) add_part(queue, 7, 2 * round + 1, D, std::to_string(i), ++position);
+    add_part(queue, 7, 2 * round + 1, U, "99", ++position);
+    queue.fold_early();
+    ASSERT_EQ(queue.size(), 1u);
+  }
+  queue.sort_by_time();
+  EXPECT_EQ(drain_all(queue), (Lines{"INSERT 99 \"at\":19 19 2000/100"}));
+}
+
+TEST(MessageQueue, FoldsEarlyOnlyWhenMuchIsNew) {
+  MessageQueue queue;
+  for (std::uint64_t i = 1; i <= 100; ++i) add(queue, std::to_string(i), i, 0);
+  add_part(queue, 7, 10, I, "part", 101);
+  add_part(queue, 7, 20, D, "part", 102);
+  queue.fold_early();
+  EXPECT_EQ(queue.size(), 102u);
+  queue.sort_by_time();
+  EXPECT_EQ(queue.size(), 100u);
+}
+
+// Too many wait, and some must go before all parts were read.
+TEST(MessageQueue, SaysWhatFollowsWhenPartsWereTakenEarly) {
+  MessageQueue queue;
+  for (const char* id : {"a", "b", "c"}) add_part(queue, 7, 10, I, id, 1);
+  add_part(queue, 7, 20, U, "a", 2);
+  add_part(queue, 7, 20, U, "b", 2);
+  queue.fold_early();
+  ASSERT_EQ(queue.size(), 3u);
+  EXPECT_EQ(queue.front()->message.id, "c");
+  queue.pop();
+  EXPECT_EQ(queue.front()->message.id, "a");
+  EXPECT_EQ(queue.front()->message.operation, I);
+  queue.pop();
+  for (const char* id : {"a", "b", "c"}) add_part(queue, 7, 30, id[0] == 'c' ? U : D, id, 3);
+  queue.sort_by_time();
+  EXPECT_EQ(drain_all(queue), (Lines{"DELETE a \"at\":30 30 3/3", "UPDATE c \"at\":30 30 3/3"}));
+}
+
+TEST(MessageQueue, KeepsPartsApartWhileItTrims) {
+  MessageQueue queue;
+  add_part(queue, 7, 10, I, "part", 1);
+  for (std::uint64_t i = 2; i <= 10000; ++i) add(queue, "same", i, 20);
+  add_part(queue, 7, 10, I, "part", 1);  // a scan that began anew reads it again
+  add_part(queue, 7, 30, U, "part", 10001);
+  queue.sort_by_time();
+  EXPECT_EQ(drain_all(queue), (Lines{"UPDATE same  20 10000/1", "INSERT part \"at\":30 30 10001/1"}));
+}
+
 TEST(MessageQueue, DropsWhatIsSentWhileItNeverRunsDry) {
   MessageQueue queue;
   std::uint64_t added = 0;
