@@ -7,6 +7,7 @@
 //   {...::text}         in payloads: the value as a JSON string; {...::number}: as a JSON number
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
