@@ -50,14 +50,6 @@ void refuse_virtual(Relation table, AttrNumber number) {
                   errdetail("Its value does not exist when the trigger fires."), errhint("Make it STORED, or name the columns that it is computed from.")));
 }
 
-// The look-up itself asks nobody, so who attaches it must be allowed to read what it will send.
-void check_may_read(Oid table, AttrNumber column) {
-  if (pg_class_aclcheck(table, GetUserId(), ACL_SELECT) == ACLCHECK_OK) return;
-  const AclResult result = pg_attribute_aclcheck(table, column, GetUserId(), ACL_SELECT);
-  if (result == ACLCHECK_OK) return;
-  aclcheck_error_col(result, OBJECT_COLUMN, get_rel_name(table), get_attname(table, column, false));
-}
-
 void depend_on(const Trigger& trigger, const ObjectAddress& object) {
   const ObjectAddress own = {TriggerRelationId, trigger.tgoid, 0};
   recordDependencyOn(&own, &object, DEPENDENCY_NORMAL);
@@ -75,7 +67,8 @@ void depend_on_columns(const Trigger& trigger, Relation table, const core::Rule&
 void depend_on_paths(const Trigger& trigger, const PathDependencies& paths) {
   for (const Oid constraint : paths.constraints) depend_on(trigger, {ConstraintRelationId, constraint, 0});
   for (const auto& [oid, column] : paths.columns) {
-    check_may_read(oid, column);
+    // The look-up itself asks nobody, so who attaches it must be allowed to read what it will send.
+    require_select(oid, column);
     Relation table = table_open(oid, AccessShareLock);
     refuse_virtual(table, column);
     table_close(table, AccessShareLock);

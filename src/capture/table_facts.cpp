@@ -48,6 +48,13 @@ Oid reported_table(Relation table) {
   return root;
 }
 
+void require_select(Oid table, AttrNumber column) {
+  if (pg_class_aclcheck(table, GetUserId(), ACL_SELECT) == ACLCHECK_OK) return;
+  const AclResult result = pg_attribute_aclcheck(table, column, GetUserId(), ACL_SELECT);
+  if (result == ACLCHECK_OK) return;
+  aclcheck_error_col(result, OBJECT_COLUMN, get_rel_name(table), get_attname(table, column, false));
+}
+
 void read_table_facts(Relation table, core::TableFacts& facts) {
   const Oid root = reported_table(table);
   facts.schema = pg::to_utf8(get_namespace_name(get_rel_namespace(root)));

@@ -16,6 +16,9 @@ Oid reported_table(Relation table);
 // How a value of the type stands in JSON. May raise an error.
 core::JsonKind json_kind_of(Oid type);
 
+// Raises an error unless the current user may SELECT the column.
+void require_select(Oid table, AttrNumber column);
+
 // These two may raise an error: call them guarded, since what they fill is owned by the caller.
 
 // Partitions are described under the name of their root.
