@@ -40,6 +40,7 @@ CAPTURE_SRCS = \
 	src/capture/row_reader.cpp \
 	src/capture/rule_cache.cpp \
 	src/capture/table_facts.cpp \
+	src/capture/table_triggers.cpp \
 	src/capture/transaction.cpp \
 	src/capture/trigger.cpp \
 	src/capture/vocabulary.cpp
@@ -65,6 +66,8 @@ DELIVERY_SRCS = \
 	src/delivery/worker.cpp
 ADMIN_SRCS = \
 	src/admin/error_log.cpp \
+	src/admin/explain.cpp \
+	src/admin/imagined_change.cpp \
 	src/admin/installation.cpp \
 	src/admin/probe.cpp \
 	src/admin/stats.cpp \
@@ -113,6 +116,7 @@ REGRESS = \
 	transactions \
 	prepared \
 	functions \
+	explain \
 	worker
 REGRESS_UNPRELOADED = $(filter-out worker,$(REGRESS))
 
@@ -121,5 +125,6 @@ ISOLATION = \
 	savepoints \
 	ddl \
 	overlap \
+	explain \
 	paths \
 	two_phase

@@ -50,6 +50,13 @@ CREATE EVENT TRIGGER cache_invalidate_check_trigger ON ddl_command_end WHEN TAG 
 COMMENT ON EVENT TRIGGER cache_invalidate_check_trigger IS
   'cache_invalidate: refuses wrong arguments of notify_cache_invalidation() when CREATE TRIGGER runs.';
 
+CREATE FUNCTION @extschema@.explain_cache_invalidation(
+    rel regclass, operation text, old jsonb DEFAULT NULL, new jsonb DEFAULT NULL,
+    OUT trigger_name name, OUT kind text, OUT item text, OUT server name, OUT channel text)
+  RETURNS SETOF record LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cache_invalidate_explain';
+COMMENT ON FUNCTION @extschema@.explain_cache_invalidation(regclass, text, jsonb, jsonb) IS
+  'What an INSERT, UPDATE, DELETE or TRUNCATE of a table would send and where to, without sending: for each trigger its keys and patterns (a row per server; one without a server if nobody gets it), messages with their NOTIFY channel, and errors that would go to trigger_error_log. old and new are rows as JSON objects. Only for the table''s owner: anybody else gets error 42501.';
+
 -- Targets.
 CREATE FUNCTION @extschema@.cache_invalidate_fdw_validator(options text[], catalog oid) RETURNS void
   LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'cache_invalidate_fdw_validator';

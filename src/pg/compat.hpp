@@ -39,6 +39,14 @@ inline bool owns_database(Oid database, Oid role) {
 #endif
 }
 
+inline bool owns_relation(Oid relation, Oid role) {
+#if PG_VERSION_NUM >= 160000
+  return object_ownercheck(RelationRelationId, relation, role);
+#else
+  return pg_class_ownercheck(relation, role);
+#endif
+}
+
 inline bool may_use_server(Oid server, Oid role) {
 #if PG_VERSION_NUM >= 160000
   return object_aclcheck(ForeignServerRelationId, server, role, ACL_USAGE) == ACLCHECK_OK;
@@ -76,6 +84,16 @@ inline bool holds_table_lock(Oid table, LOCKMODE mode) {
 
 // pg_attribute.attgenerated of a column that is computed when it is read; there are such from 18 on.
 inline constexpr char kVirtualColumn = 'v';
+
+// The WHEN condition of a trigger, as the server prepares it before OLD and NEW become rows.
+inline Node* trigger_condition(const Trigger& trigger, [[maybe_unused]] Relation table) {
+  auto* condition = static_cast<Node*>(stringToNode(trigger.tgqual));
+#if PG_VERSION_NUM >= 180000
+  condition = expand_generated_columns_in_expr(condition, table, PRS2_OLD_VARNO);
+  condition = expand_generated_columns_in_expr(condition, table, PRS2_NEW_VARNO);
+#endif
+  return condition;
+}
 
 inline void reserve_setting_prefix(const char* prefix) {
 #if PG_VERSION_NUM >= 150000
