@@ -8,6 +8,7 @@ CORE_SRCS = \
 	src/core/change_set.cpp \
 	src/core/expand.cpp \
 	src/core/json.cpp \
+	src/core/json_parser.cpp \
 	src/core/message_queue.cpp \
 	src/core/net_effect.cpp \
 	src/core/payload.cpp \
@@ -84,6 +85,7 @@ UNIT_TESTS = \
 	test/unit/change_set_test.cpp \
 	test/unit/crowd_test.cpp \
 	test/unit/expand_test.cpp \
+	test/unit/json_parser_test.cpp \
 	test/unit/json_test.cpp \
 	test/unit/message_queue_test.cpp \
 	test/unit/net_effect_test.cpp \

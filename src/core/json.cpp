@@ -46,20 +46,6 @@ void append_escaped(std::string& out, std::uint32_t character) {
   }
 }
 
-void append_utf8(std::string& out, std::uint32_t c) {
-  if (c < 0x800) {
-    out.push_back(static_cast<char>(0xC0 | (c >> 6)));
-  } else if (c < 0x10000) {
-    out.push_back(static_cast<char>(0xE0 | (c >> 12)));
-    out.push_back(static_cast<char>(0x80 | ((c >> 6) & 0x3F)));
-  } else {
-    out.push_back(static_cast<char>(0xF0 | (c >> 18)));
-    out.push_back(static_cast<char>(0x80 | ((c >> 12) & 0x3F)));
-    out.push_back(static_cast<char>(0x80 | ((c >> 6) & 0x3F)));
-  }
-  out.push_back(static_cast<char>(0x80 | (c & 0x3F)));
-}
-
 void append_character(std::string& out, std::uint32_t c) {
   switch (c) {
     case '"': out += "\\\""; return;
@@ -71,8 +57,6 @@ void append_character(std::string& out, std::uint32_t c) {
   }
   if (c < 0x20 || c == 0x7F) {
     append_hex_escape(out, c);
-  } else if (c < 0x80) {
-    out.push_back(static_cast<char>(c));
   } else {
     append_utf8(out, c);
   }
@@ -80,9 +64,33 @@ void append_character(std::string& out, std::uint32_t c) {
 
 }  // namespace
 
+void append_utf8(std::string& out, std::uint32_t character) {
+  const auto put = [&out](std::uint32_t byte) { out.push_back(static_cast<char>(byte)); };
+  const auto put_rest = [&](std::uint32_t bits) { put(0x80 | (bits & 0x3F)); };
+  if (character < 0x80) {
+    put(character);
+    return;
+  }
+  if (character < 0x800) {
+    put(0xC0 | (character >> 6));
+  } else if (character < 0x10000) {
+    put(0xE0 | (character >> 12));
+    put_rest(character >> 6);
+  } else {
+    put(0xF0 | (character >> 18));
+    put_rest(character >> 12);
+    put_rest(character >> 6);
+  }
+  put_rest(character);
+}
+
+void append_json_text(std::string& out, std::string_view text) {
+  while (!text.empty()) append_character(out, next_character(text));
+}
+
 void append_json_string(std::string& out, std::string_view text) {
   out.push_back('"');
-  while (!text.empty()) append_character(out, next_character(text));
+  append_json_text(out, text);
   out.push_back('"');
 }
 

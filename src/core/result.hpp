@@ -4,7 +4,9 @@
 // broken invariants.
 #pragma once
 
+#include <cstddef>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 
@@ -18,6 +20,7 @@ inline constexpr const char* kUndefinedColumn = "42703";
 inline constexpr const char* kDuplicateObject = "42710";
 inline constexpr const char* kInvalidName = "42602";
 inline constexpr const char* kFeatureNotSupported = "0A000";
+inline constexpr const char* kProgramLimitExceeded = "54000";
 inline constexpr const char* kFdwInvalidOption = "HV00D";
 inline constexpr const char* kLockNotAvailable = "55P03";
 inline constexpr const char* kDataCorrupted = "XX001";
@@ -32,6 +35,13 @@ struct Error {
   std::string detail;
   std::string hint;
 };
+
+// " at character 7.", the end of a detail. Counts as the server does: a UTF-8 character once.
+inline std::string at_character(std::string_view text, std::size_t position) {
+  std::size_t number = 1;
+  for (const char c : text.substr(0, position)) number += (static_cast<unsigned char>(c) & 0xC0) != 0x80 ? 1 : 0;
+  return " at character " + std::to_string(number) + ".";
+}
 
 template <typename T>
 class [[nodiscard]] Result {

@@ -1,7 +1,5 @@
 #include "core/template.hpp"
 
-#include <algorithm>
-
 namespace cache_invalidate::core {
 namespace {
 
@@ -12,13 +10,6 @@ Error syntax_error(std::string_view what, std::string_view text, std::string det
   error.detail = std::move(detail);
   error.hint = "Write column names in braces, as in \"task:{id}\", and literal braces as \"{{\" and \"}}\".";
   return error;
-}
-
-// Counts as the server does: a UTF-8 character once.
-std::string at_character(std::string_view text, std::size_t position) {
-  const auto is_first = [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; };
-  const auto before = std::count_if(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(position), is_first);
-  return " at character " + std::to_string(before + 1) + ".";
 }
 
 class Parser {
