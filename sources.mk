@@ -12,6 +12,9 @@ CORE_SRCS = \
 	src/core/message_queue.cpp \
 	src/core/net_effect.cpp \
 	src/core/payload.cpp \
+	src/core/payload_program.cpp \
+	src/core/payload_template.cpp \
+	src/core/payload_values.cpp \
 	src/core/pending_keys.cpp \
 	src/core/rule.cpp \
 	src/core/rule_binding.cpp \
@@ -90,6 +93,7 @@ UNIT_TESTS = \
 	test/unit/message_queue_test.cpp \
 	test/unit/net_effect_test.cpp \
 	test/unit/parts_test.cpp \
+	test/unit/payload_program_test.cpp \
 	test/unit/payload_test.cpp \
 	test/unit/pending_keys_test.cpp \
 	test/unit/redis_connection_test.cpp \
@@ -119,8 +123,9 @@ REGRESS = \
 	prepared \
 	functions \
 	explain \
-	worker
-REGRESS_UNPRELOADED = $(filter-out worker,$(REGRESS))
+	worker \
+	payloads
+REGRESS_UNPRELOADED = $(filter-out worker payloads,$(REGRESS))
 
 # test/isolation/specs/NAME.spec with test/isolation/expected/NAME.out
 ISOLATION = \

@@ -46,11 +46,28 @@ BEGIN
   place := place + size;
 END $$;
 
+-- What src/core/payload_program.hpp describes: the values of a message of a custom format, "?" for one that is not known.
+CREATE FUNCTION journal.read_values(batch bytea, INOUT place integer, OUT value text) LANGUAGE plpgsql AS $$
+DECLARE
+  size integer;
+  behind integer;
+  list text[] := '{}';
+BEGIN
+  SELECT n.place, n.place + n.number INTO place, behind FROM journal.read_number(batch, place) n;
+  WHILE place < behind LOOP
+    SELECT n.place, n.number INTO place, size FROM journal.read_number(batch, place) n;
+    list := list || CASE size WHEN 0 THEN '?' ELSE convert_from(substring(batch FROM place + 1 FOR size - 1), 'UTF8') END;
+    place := place + greatest(size - 1, 0);
+  END LOOP;
+  value := array_to_string(list, ', ');
+END $$;
+
 CREATE FUNCTION journal.items(batch bytea) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
   operations constant text[] := '{INSERT,UPDATE,DELETE,TEST,TRUNCATE}';
   scopes text[] := '{}';
   shapes text[] := '{}';
+  custom boolean[] := '{}';
   place integer := 1;
   kind integer;
   owner integer;
@@ -90,10 +107,14 @@ BEGIN
           SELECT t.place, t.value INTO place, one FROM journal.read_text(batch, place) t;
         END IF;
         SELECT t.place, t.value INTO place, two FROM journal.read_text(batch, place) t;
+        IF flags >> 1 = 2 THEN
+          SELECT n.place + n.number INTO place FROM journal.read_number(batch, place) n;  -- the program
+        END IF;
         IF in_parts THEN
           SELECT n.place INTO place FROM journal.read_number(batch, place) n;  -- the writer's own number of the shape
         END IF;
-        shapes := shapes || format('%s %s%s', CASE flags >> 1 WHEN 0 THEN 'record' ELSE 'resource' END, two,
+        custom := custom || (flags >> 1 = 2);
+        shapes := shapes || format('%s %s%s', (ARRAY['record', 'resource', 'custom'])[(flags >> 1) + 1], two,
                                    ' on channel "' || one || '"');
       WHEN 3, 7 THEN
         SELECT t.place, t.value INTO place, one FROM journal.read_text(batch, place) t;
@@ -102,7 +123,11 @@ BEGIN
         one := operations[(get_byte(batch, place) & 127) + 1];  -- the rest: the id is not exact
         place := place + 1;
         SELECT t.place, t.value INTO place, two FROM journal.read_text(batch, place) t;
-        SELECT t.place, t.value INTO place, three FROM journal.read_text(batch, place) t;
+        IF custom[owner + 1] THEN
+          SELECT v.place, v.value INTO place, three FROM journal.read_values(batch, place) v;
+        ELSE
+          SELECT t.place, t.value INTO place, three FROM journal.read_text(batch, place) t;
+        END IF;
         RETURN NEXT format('%s %s "%s" {%s}', shapes[owner + 1], one, two, three);
       WHEN 5 THEN
         SELECT t.place, t.value INTO place, one FROM journal.read_text(batch, place) t;

@@ -5,6 +5,7 @@
 
 #include "capture/foreign_lookup.hpp"
 #include "core/expand.hpp"
+#include "core/payload_values.hpp"
 #include "pg/settings.hpp"
 
 namespace cache_invalidate::capture {
@@ -174,12 +175,12 @@ void Noter::add_messages(core::Operation operation, const core::Value* before, c
   if (before != nullptr && after != nullptr && before != after && !id.empty()) {
     expand_id(before, s.other);
     if (s.other != s.text) {
-      core::render_fields(rule_.rule.fields, before, s.fields);
+      core::render_row(rule_.rule, before, s.fields);
       add_message(s.other, core::Operation::remove, s.fields);
       if (!s.other.empty()) operation = core::Operation::insert;
     }
   }
-  core::render_fields(rule_.rule.fields, newest, s.fields);
+  core::render_row(rule_.rule, newest, s.fields);
   add_message(s.text, operation, s.fields);
 }
 

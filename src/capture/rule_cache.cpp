@@ -114,7 +114,8 @@ void bind(CompiledRule& compiled, Relation table, const Trigger& trigger) {
   for (const core::Template& pattern : spec.patterns) compiled.globs.push_back(core::widen(pattern, true));
   make_readers(compiled, table, paths);
   compiled.sends_messages = !compiled.rule.has_channel || !compiled.rule.channel.empty();
-  compiled.shape = shape_number({compiled.rule.format, compiled.rule.has_channel, compiled.rule.channel, compiled.rule.name}, reported);
+  const core::Rule& bound = compiled.rule;
+  compiled.shape = shape_number({bound.format, bound.has_channel, bound.channel, bound.name, bound.payload.program}, reported);
   compiled.scope = scope_number(table->rd_rel->relowner, compiled.rule.servers);
 }
 

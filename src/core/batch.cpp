@@ -8,6 +8,8 @@ namespace {
 // A journal row of this size stays inline in the page, out of reach of the server's TOAST compression.
 constexpr std::size_t kChunkBytes = 1900;
 constexpr std::size_t kItemOverhead = 32;
+constexpr std::size_t kLongProgram = kChunkBytes / 2;
+constexpr std::size_t kShareOfProgram = 8;  // a chunk with a long program is this much longer
 constexpr std::size_t kKeptBytes = 256 * 1024;
 constexpr std::size_t kLongestServer = 5;  // bytes of a varint
 constexpr std::uint32_t kLongOwner = 15;
@@ -49,6 +51,7 @@ void BatchWriter::begin(BatchHeader header, const Vocabulary& vocabulary) {
 void BatchWriter::begin_chunk() {
   if (open_) ends_.push_back(bytes_.size());
   chunk_start_ = bytes_.size();
+  chunk_limit_ = kChunkBytes;
   open_ = true;
   scopes_.clear();
   shapes_.clear();
@@ -58,7 +61,7 @@ void BatchWriter::begin_chunk() {
 }
 
 void BatchWriter::prepare(std::size_t item_size) {
-  if (!open_ || chunk_size() + item_size + kItemOverhead > kChunkBytes) begin_chunk();
+  if (!open_ || chunk_size() + item_size + kItemOverhead > chunk_limit_) begin_chunk();
 }
 
 std::uint32_t BatchWriter::define_scope(std::uint32_t scope) {
@@ -81,6 +84,9 @@ std::uint32_t BatchWriter::define_shape(std::uint32_t index) {
   bytes_.push_back(static_cast<char>(flags));
   if (shape.has_channel) put_bytes(bytes_, shape.channel);
   put_bytes(bytes_, shape.name);
+  if (shape.format == Format::custom) put_bytes(bytes_, shape.payload);
+  // It would not stay inline anyway, and for one message alone the program would be written again and again.
+  if (shape.payload.size() > kLongProgram) chunk_limit_ = std::max(chunk_limit_, shape.payload.size() * kShareOfProgram);
   if (header_.part) put_varint(bytes_, index);
   shapes_.push_back(index);
   return static_cast<std::uint32_t>(shapes_.size() - 1);
@@ -105,7 +111,8 @@ void BatchWriter::pattern(std::uint32_t scope, std::string_view glob) {
 
 void BatchWriter::message(std::uint32_t shape, Operation operation, std::string_view id, std::string_view fields, bool exact) {
   const Shape& definition = vocabulary_->shapes[shape];
-  prepare(id.size() + fields.size() + definition.channel.size() + definition.name.size());
+  const bool is_defined = open_ && std::find(shapes_.begin(), shapes_.end(), shape) != shapes_.end();
+  prepare(id.size() + fields.size() + (is_defined ? 0 : definition.channel.size() + definition.name.size() + definition.payload.size()));
   const std::uint32_t owner = define_shape(shape);
   put_tag(bytes_, BatchReader::Kind::message, owner);
   bytes_.push_back(static_cast<char>(static_cast<std::uint8_t>(operation) | (exact ? 0 : kInexact)));
@@ -174,10 +181,12 @@ bool BatchReader::define(Kind kind) {
   } else {
     Shape shape;
     const std::uint8_t flags = reader_.byte();
-    shape.format = (flags >> 1) == 0 ? Format::record : Format::resource;
+    if ((flags >> 1) > static_cast<std::uint8_t>(Format::custom)) return fail();
+    shape.format = static_cast<Format>(flags >> 1);
     shape.has_channel = (flags & 1) != 0;
     if (shape.has_channel) shape.channel = reader_.bytes();
     shape.name = reader_.bytes();
+    if (shape.format == Format::custom) shape.payload = reader_.bytes();
     if (header_.part) shape_numbers_.push_back(static_cast<std::uint32_t>(reader_.varint()));
     shapes_.push_back(std::move(shape));
   }

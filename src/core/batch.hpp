@@ -7,7 +7,8 @@
 //   then items until the end, each a tag byte (kind in the high, owner in the low four bits; owner 15 means
 //   that a varint with the owner follows) and
 //     scope    count, server ids            defines the next scope number of this chunk
-//     shape    format, channel flag, channel, name     defines the next shape number of this chunk; in a part
+//     shape    format, channel flag, channel, name, and the program of a custom format
+//                                           defines the next shape number of this chunk; in a part
 //              the writer's own number of the shape follows
 //     key      (owner: scope) bytes
 //     message  (owner: shape) operation (a byte; 0x80 is set when the id is not exact), id, fields
@@ -51,9 +52,11 @@ struct Shape {
   bool has_channel = false;  // false: cache_invalidate.notify_channel of the moment of delivery
   std::string channel;
   std::string name;
+  std::string payload;  // of a custom format: its program, see payload_program.hpp
 
   bool operator==(const Shape& other) const {
-    return format == other.format && has_channel == other.has_channel && channel == other.channel && name == other.name;
+    return format == other.format && has_channel == other.has_channel && channel == other.channel && name == other.name &&
+           payload == other.payload;
   }
 };
 
@@ -89,7 +92,7 @@ class BatchWriter {
   void key(std::uint32_t scope, std::string_view bytes);
   // A glob of keys, likewise.
   void pattern(std::uint32_t scope, std::string_view glob);
-  // `exact`: the id names one record.
+  // `fields`: a JSON fragment, or the values of a custom format. `exact`: the id names one record.
   void message(std::uint32_t shape, Operation operation, std::string_view id, std::string_view fields, bool exact = true);
   void error(std::string_view encoded);
   void probe(std::string_view bytes);
@@ -111,6 +114,7 @@ class BatchWriter {
   std::string bytes_;
   std::vector<std::size_t> ends_;
   std::size_t chunk_start_ = 0;
+  std::size_t chunk_limit_ = 0;
   bool open_ = false;
   // What this chunk has defined, by its number there. A chunk uses few of what a session may know.
   std::vector<std::uint32_t> scopes_;

@@ -16,6 +16,7 @@ void encode_identity(std::string& out, const Shape& shape, Operation operation, 
   out.push_back(static_cast<char>(operation));
   put_bytes(out, shape.channel);
   put_bytes(out, shape.name);
+  put_bytes(out, shape.payload);
   put_bytes(out, id);
   put_bytes(out, fields);
 }

@@ -1,6 +1,7 @@
 #include "core/payload.hpp"
 
 #include <cstdio>
+#include <vector>
 
 #include "core/json.hpp"
 
@@ -41,19 +42,24 @@ Date date_of(std::int64_t day_number) {
   return {static_cast<std::int64_t>(year_of_era) + era * 400 + (month <= 2 ? 1 : 0), month, day};
 }
 
+// How much of a message there is room for.
+struct Step {
+  bool with_fields, with_id;
+};
+
 void append_member(std::string& out, std::string_view name, std::string_view text) {
   out += name;
   append_json_string(out, text);
 }
 
-std::string render(const Message& message, bool with_fields, bool with_id) {
+std::string render_ready(const Message& message, Step step) {
   const bool record = message.shape.format == Format::record;
   std::string out;
   append_member(out, record ? "{\"table\":" : "{\"resource\":", message.shape.name);
   if (record) append_member(out, ",\"operation\":", operation_name(message.operation));
-  if (with_id && !message.id.empty()) append_member(out, record ? ",\"record_id\":" : ",\"id\":", message.id);
+  if (step.with_id && !message.id.empty()) append_member(out, record ? ",\"record_id\":" : ",\"id\":", message.id);
   if (!record) append_member(out, ",\"action\":", operation_name(message.operation));
-  if (with_fields && !message.fields.empty()) {
+  if (step.with_fields && !message.fields.empty()) {
     out += ',';
     out += message.fields;
   }
@@ -65,6 +71,124 @@ std::string render(const Message& message, bool with_fields, bool with_id) {
     out += '"' + iso_timestamp(message.origin.time) + "\"}";
   }
   return out;
+}
+
+// Runs the program of a custom format. A member that needs what the message does not have is left out.
+class PayloadRun {
+ public:
+  PayloadRun(const Message& message, std::uint64_t lsn) : message_(message), lsn_(lsn) {
+    for (ByteReader values(message.fields); !values.at_end();) {
+      const std::uint64_t size = values.varint();
+      std::string_view json = values.rest();
+      is_damaged_ = is_damaged_ || !values.ok() || size > json.size() + 1;
+      if (is_damaged_) return;
+      json = json.substr(0, size == 0 ? 0 : static_cast<std::size_t>(size - 1));
+      values_.push_back({json, size > 0});
+      values = ByteReader(values.rest().substr(json.size()));
+    }
+  }
+
+  std::string render(Step step) {
+    step_ = step;
+    out_ = "{";
+    for (ByteReader members(message_.shape.payload); !members.at_end() && !is_damaged_;) {
+      const std::string_view program = members.bytes();
+      is_damaged_ = is_damaged_ || !members.ok() || program.empty();
+      const std::size_t start = out_.size();
+      if (start > 1) out_ += ',';
+      if (!member(ByteReader(program))) out_.resize(start);
+    }
+    out_ += '}';
+    return std::move(out_);
+  }
+
+  bool is_damaged() const { return is_damaged_; }
+
+ private:
+  struct Value {
+    std::string_view json;
+    bool is_known;
+  };
+
+  // False: it is left out.
+  bool member(ByteReader program) {
+    bool complete = true;
+    while (!program.at_end()) {
+      const std::uint8_t part = program.byte();
+      if (part == static_cast<std::uint8_t>(PayloadPart::literal)) {
+        append(program.bytes());
+        continue;
+      }
+      const std::uint64_t number = program.varint();
+      if (part == static_cast<std::uint8_t>(PayloadPart::value)) {
+        complete = value(number) && complete;
+      } else if (part <= static_cast<std::uint8_t>(PayloadPart::inside) && number <= static_cast<std::uint64_t>(kLastSentVariable)) {
+        complete = variable(static_cast<PayloadPart>(part), static_cast<PayloadVariable>(number)) && complete;
+      } else {
+        is_damaged_ = true;
+      }
+      if (is_damaged_) return false;
+    }
+    is_damaged_ = is_damaged_ || !program.ok();
+    return complete && !is_damaged_;
+  }
+
+  bool value(std::uint64_t number) {
+    if (!step_.with_fields || message_.id.empty() || number >= values_.size()) return false;
+    const Value& value = values_[static_cast<std::size_t>(number)];
+    append(value.json);
+    return value.is_known;
+  }
+
+  bool variable(PayloadPart part, PayloadVariable variable) {
+    if (variable == PayloadVariable::id && (!step_.with_id || message_.id.empty())) return false;
+    std::string json;
+    if (part == PayloadPart::inside) {
+      append_json_text(json, text_of(variable));
+    } else {
+      append_json_value(json, text_of(variable), part == PayloadPart::number ? JsonKind::number : JsonKind::text);
+    }
+    append(json);
+    return true;
+  }
+
+  std::string text_of(PayloadVariable variable) const {
+    switch (variable) {
+      case PayloadVariable::operation: return std::string(operation_name(message_.operation));
+      case PayloadVariable::id: return message_.id;
+      case PayloadVariable::batch_id: return std::to_string(message_.origin.xid);
+      case PayloadVariable::timestamp: return iso_timestamp(message_.origin.time);
+      case PayloadVariable::epoch: return epoch_timestamp(message_.origin.time);
+      case PayloadVariable::lsn: return lsn_text(lsn_);
+      default: return "";
+    }
+  }
+
+  // What is too long already need not grow: a damaged program could name one long value a million times.
+  void append(std::string_view json) {
+    if (out_.size() <= kPayloadLimit) out_ += json;
+  }
+
+  const Message& message_;
+  const std::uint64_t lsn_;
+  std::vector<Value> values_;
+  bool is_damaged_ = false;
+  Step step_{true, true};
+  std::string out_;
+};
+
+constexpr Step kLadder[] = {{true, true}, {false, true}, {false, false}};
+
+// False: even its shortest form is too long, or it is damaged.
+bool render_custom(const Message& message, bool ascii_only, std::uint64_t lsn, std::string& out) {
+  PayloadRun run(message, lsn);
+  for (const Step step : kLadder) {
+    out = run.render(step);
+    if (run.is_damaged()) return false;
+    if (ascii_only) out = json_to_ascii(out);
+    if (out.size() <= kPayloadLimit) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -92,13 +216,23 @@ std::string epoch_timestamp(std::int64_t microseconds) {
   return text;
 }
 
-std::string render_payload(const Message& message, bool ascii_only) {
-  struct Step {
-    bool with_fields, with_id;
-  };
+std::string lsn_text(std::uint64_t lsn) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%X/%X", static_cast<unsigned>(lsn >> 32), static_cast<unsigned>(lsn));
+  return text;
+}
+
+std::string render_payload(const Message& message, bool ascii_only, std::uint64_t lsn) {
   std::string out;
-  for (const Step step : {Step{true, true}, Step{false, true}, Step{false, false}}) {
-    out = render(message, step.with_fields, step.with_id);
+  if (message.shape.format == Format::custom) {
+    if (render_custom(message, ascii_only, lsn, out)) return out;
+    Message plain = message;
+    plain.shape.format = Format::record;
+    plain.fields.clear();
+    return render_payload(plain, ascii_only);
+  }
+  for (const Step step : kLadder) {
+    out = render_ready(message, step);
     if (ascii_only) out = json_to_ascii(out);
     if (out.size() <= kPayloadLimit) break;
   }

@@ -1,4 +1,5 @@
-// The text of a message: the two ready shapes, and the ladder by which a long one is made to fit NOTIFY.
+// The text of a message: the two ready shapes, those that argument "payload" describes, and the ladder by which a long one
+// is made to fit NOTIFY.
 #pragma once
 
 #include <cstdint>
@@ -15,16 +16,21 @@ struct Message {
   Shape shape;
   Operation operation = Operation::update;
   std::string id;      // empty: the whole resource
-  std::string fields;  // JSON fragment, may be empty
+  std::string fields;  // JSON fragment, may be empty; in a custom format the values of its program
   BatchHeader origin;  // of the newest transaction that caused it
 };
 
-// Always valid JSON and never longer than kPayloadLimit: the fields go first, then the id, never the message.
-// `ascii_only`: escape everything beyond ASCII, for databases that are not UTF-8.
-std::string render_payload(const Message& message, bool ascii_only);
+// Always valid JSON and never longer than kPayloadLimit: the fields go first, then the id, never the message. A program
+// that is damaged gives the record shape.
+// `ascii_only`: escape everything beyond ASCII, for databases that are not UTF-8. `lsn`: a WAL position at or behind the
+// commit; only a custom format tells it.
+std::string render_payload(const Message& message, bool ascii_only, std::uint64_t lsn = 0);
 
 // "2026-01-02T03:04:05.678901+00:00" and "1767323045.678901", from microseconds since 1970.
 std::string iso_timestamp(std::int64_t microseconds);
 std::string epoch_timestamp(std::int64_t microseconds);
+
+// "16/B374D848", as pg_lsn writes it.
+std::string lsn_text(std::uint64_t lsn);
 
 }  // namespace cache_invalidate::core

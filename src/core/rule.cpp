@@ -8,8 +8,8 @@ namespace {
 constexpr std::size_t kChannelLimit = 63;   // NOTIFY's own
 constexpr std::size_t kResourceLimit = 255;
 constexpr const char* kArgumentNames =
-    "Arguments are \"key\", \"pattern\", \"resource\", \"id\", \"fields\", \"format\", \"channel\", \"server\", \"columns\", "
-    "\"ignore\" and \"unchanged\", each written as 'name=value'.";
+    "Arguments are \"key\", \"pattern\", \"resource\", \"id\", \"payload\", \"fields\", \"format\", \"channel\", \"server\", "
+    "\"columns\", \"ignore\" and \"unchanged\", each written as 'name=value'.";
 
 Error argument_error(const char* code, std::string message, std::string detail, std::string hint) {
   Error error;
@@ -153,6 +153,26 @@ Result<bool> assign_list(std::string_view name, std::string_view value, std::vec
   return true;
 }
 
+Result<bool> parse_message(std::string_view value, RuleSpec& spec) {
+  Result<PayloadTemplate> parsed = parse_payload(value);
+  if (!parsed.ok()) return parsed.error();
+  spec.payload = parsed.take();
+  return true;
+}
+
+// A payload is the whole message.
+Result<bool> settle_format(const std::vector<std::string>& given, RuleSpec& spec) {
+  const auto is_given = [&given](std::string_view name) { return std::find(given.begin(), given.end(), name) != given.end(); };
+  if (!is_given("payload")) return true;
+  for (const char* other : {"format", "fields"}) {
+    if (!is_given(other)) continue;
+    return argument_error(sqlstate::kInvalidParameterValue, "arguments \"payload\" and \"" + std::string(other) + "\" exclude each other",
+                          "", "A payload says all that is in a message: put the columns into it.");
+  }
+  spec.format = Format::custom;
+  return true;
+}
+
 Result<bool> parse_argument(std::string_view name, std::string_view value, RuleSpec& spec) {
   if (name == "key" || name == "pattern" || name == "id") {
     Result<Template> parsed = Template::parse(name, value);
@@ -169,6 +189,7 @@ Result<bool> parse_argument(std::string_view name, std::string_view value, RuleS
     return true;
   }
   if (name == "resource") return parse_resource(value, spec);
+  if (name == "payload") return parse_message(value, spec);
   if (name == "fields") return parse_fields(value, spec);
   if (name == "format") return parse_format(value, spec);
   if (name == "unchanged") return parse_unchanged(value, spec);
@@ -202,7 +223,9 @@ Result<RuleSpec> parse_rule(const std::vector<std::string>& arguments) {
     if (name == "resource") spec.has_resource = true;
     if (name == "channel") spec.has_channel = true;
   }
-  Result<bool> checked = check_field_names(spec);
+  Result<bool> checked = settle_format(seen, spec);
+  if (!checked.ok()) return checked.error();
+  checked = check_field_names(spec);
   if (!checked.ok()) return checked.error();
   if (!spec.columns.empty() && !spec.ignore.empty()) {
     return argument_error(sqlstate::kInvalidParameterValue, "arguments \"columns\" and \"ignore\" exclude each other", "",

@@ -10,13 +10,15 @@
 #include <vector>
 
 #include "core/json.hpp"
+#include "core/payload_program.hpp"
+#include "core/payload_template.hpp"
 #include "core/result.hpp"
 #include "core/template.hpp"
 
 namespace cache_invalidate::core {
 
-// The two ready shapes of a message, docs/payloads.md.
-enum class Format : std::uint8_t { record = 0, resource = 1 };
+// The two ready shapes of a message, and the one that argument "payload" describes; docs/payloads.md.
+enum class Format : std::uint8_t { record = 0, resource = 1, custom = 2 };
 
 struct FieldSpec {
   std::string name;  // in the message
@@ -32,6 +34,7 @@ struct RuleSpec {
   std::string resource;
   std::vector<FieldSpec> fields;
   Format format = Format::record;
+  PayloadTemplate payload;  // when the format is custom
   bool has_channel = false;
   std::string channel;
   std::vector<std::string> servers;
@@ -42,7 +45,7 @@ struct RuleSpec {
 
 Result<RuleSpec> parse_rule(const std::vector<std::string>& arguments);
 
-// The distinct paths over foreign keys that the templates and fields take.
+// The distinct paths over foreign keys that the templates, the fields and the payload take.
 std::vector<ColumnPath> foreign_paths(const RuleSpec& spec);
 
 struct ColumnFacts {
@@ -99,6 +102,7 @@ struct Rule {
   bool send_unchanged = false;            // an UPDATE that changes nothing counts too
   std::vector<std::int16_t> listed;       // what "columns" or "ignore" names
   Format format = Format::record;
+  BoundPayload payload;  // when the format is custom
   std::string name;      // resource, or the table's name
   std::string channel;   // only when has_channel
   bool has_channel = false;

@@ -31,12 +31,8 @@ class Binder {
   }
 
   // The place of the value among those that the row reader fetches, and its JSON type.
-  struct Bound {
-    int input;
-    JsonKind json_kind;
-  };
-  Result<Bound> use(std::string_view argument, const ColumnPath& path) {
-    Bound bound{0, JsonKind::text};
+  Result<BoundColumn> use(std::string_view argument, const ColumnPath& path) {
+    BoundColumn bound{0, JsonKind::text};
     std::int16_t number = 0;
     const ColumnFacts* column = find(path.front());
     const auto known = std::find_if(table_.paths.begin(), table_.paths.end(), [&](const PathFacts& p) { return p.path == path; });
@@ -62,7 +58,7 @@ class Binder {
       BoundPart target;
       target.literal = part.literal;
       if (part.has_placeholder) {
-        const Result<Bound> used = use(argument, part.placeholder.path);
+        const Result<BoundColumn> used = use(argument, part.placeholder.path);
         if (!used.ok()) return used.error();
         target.input = used.value().input;
       }
@@ -92,13 +88,13 @@ class Binder {
     return true;
   }
 
- private:
   // May the rule be used in spite of the error?
   bool tolerates(const Error& error) {
     if (problem_ != nullptr && problem_->empty()) *problem_ = error.message;
     return problem_ != nullptr;
   }
 
+ private:
   Error unknown_path(std::string_view argument, const ColumnPath& path) const {
     Error error;
     error.sqlstate = sqlstate::kUndefinedColumn;
@@ -127,6 +123,21 @@ Result<bool> bind_fields(const RuleSpec& spec, Binder& binder, Rule& rule) {
   return true;
 }
 
+// A payload that cannot be used gives the messages of a rule that has none.
+Result<bool> bind_message(const RuleSpec& spec, const TableFacts& table, Binder& binder, Rule& rule) {
+  if (spec.format != Format::custom) return true;
+  const auto find = [&binder](const ColumnPath& path) { return binder.use("payload", path); };
+  Result<BoundPayload> bound = bind_payload(spec.payload, {table.schema, table.table, rule.name}, find);
+  if (bound.ok()) {
+    rule.payload = bound.take();
+  } else if (binder.tolerates(bound.error())) {
+    rule.format = Format::record;
+  } else {
+    return bound.error();
+  }
+  return true;
+}
+
 void collect_path(const ColumnPath& path, std::vector<ColumnPath>& paths) {
   if (path.size() > 1 && std::find(paths.begin(), paths.end(), path) == paths.end()) paths.push_back(path);
 }
@@ -143,6 +154,9 @@ std::vector<ColumnPath> foreign_paths(const RuleSpec& spec) {
   for (const Template& pattern : spec.patterns) collect_paths(pattern, paths);
   collect_paths(spec.id, paths);
   for (const FieldSpec& field : spec.fields) collect_path(field.path, paths);
+  for (const PayloadMember& member : spec.payload) {
+    for (const PayloadPiece& piece : member) collect_path(piece.placeholder.path, paths);
+  }
   return paths;
 }
 
@@ -174,6 +188,8 @@ Result<Rule> bind_rule(const RuleSpec& spec, const TableFacts& table, std::strin
   rule.has_channel = spec.has_channel;
   rule.channel = spec.channel;
   rule.servers = spec.servers;
+  done = bind_message(spec, table, binder, rule);
+  if (!done.ok()) return done.error();
   return rule;
 }
 

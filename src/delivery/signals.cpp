@@ -32,7 +32,9 @@ bool SignalTransaction::notify(const core::Message& message) {
   if (channel[0] == '\0') return false;
   // Async_Notify copies both. Kept outside this frame, over which an error of it would jump.
   static std::string* payload = new std::string();
-  *payload = core::render_payload(message, GetDatabaseEncoding() != PG_UTF8);
+  // The commit is visible, so its record lies before what is inserted next.
+  const XLogRecPtr lsn = message.shape.format == core::Format::custom ? GetXLogInsertRecPtr() : 0;
+  *payload = core::render_payload(message, GetDatabaseEncoding() != PG_UTF8, lsn);
   Async_Notify(channel, payload->c_str());
   return true;
 }

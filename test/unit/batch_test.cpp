@@ -89,6 +89,46 @@ TEST(Batch, ReadsBackEveryKindOfItem) {
   EXPECT_FALSE(reader.damaged());
 }
 
+Shape custom_shape(std::string program) {
+  Shape made = shape(Format::custom, true, "c", "tasks");
+  made.payload = std::move(program);
+  return made;
+}
+
+TEST(Batch, CarriesTheProgramOfACustomFormat) {
+  Vocabulary vocabulary;
+  vocabulary.shapes = {custom_shape(std::string("\0p\xff", 3)), custom_shape(""), shape(Format::record, false, "", "tasks")};
+  BatchWriter writer;
+  writer.begin({1, 2}, vocabulary);
+  for (const std::uint32_t of : {0U, 1U, 2U, 0U}) writer.message(of, Operation::update, "7", "values");
+  const std::vector<std::string_view> chunks = chunks_of(writer);
+  ASSERT_EQ(chunks.size(), 1u);
+  Result<BatchReader> opened = BatchReader::open(chunks[0]);
+  ASSERT_TRUE(opened.ok());
+  BatchReader::Item item;
+  for (const std::size_t of : {0U, 1U, 2U, 0U}) {
+    ASSERT_TRUE(opened.value().next(item));
+    EXPECT_TRUE(*item.shape == vocabulary.shapes[of]);
+    EXPECT_EQ(item.fields, "values");
+  }
+  EXPECT_FALSE(opened.value().next(item));
+  EXPECT_FALSE(opened.value().damaged());
+}
+
+TEST(Batch, DoesNotRepeatALongProgramForEachMessage) {
+  Vocabulary vocabulary;
+  vocabulary.shapes = {custom_shape(std::string(4000, 'p'))};
+  BatchWriter writer;
+  writer.begin({1, 2}, vocabulary);
+  Lines expected;
+  for (int i = 0; i < 1000; ++i) {
+    writer.message(0, Operation::update, std::to_string(i), std::string(90, 'v'));
+    expected.push_back("message tasks UPDATE " + std::to_string(i) + " " + std::string(90, 'v'));
+  }
+  EXPECT_EQ(batch_text(writer), expected);
+  EXPECT_LT(writer.bytes().size(), 1000u * 100 + 5 * 4000);
+}
+
 TEST(Batch, IsEmptyWithoutItems) {
   BatchWriter writer;
   writer.begin({1, 2}, test_vocabulary());
@@ -254,13 +294,14 @@ std::string valid_chunk(bool part = false) {
   Vocabulary vocabulary;
   for (std::uint32_t i = 0; i < 20; ++i) vocabulary.scopes.push_back({i, 100000 + i});
   vocabulary.shapes = {shape(Format::resource, true, "chan", "name"),
-                       shape(Format::record, false, "", "other")};
+                       shape(Format::record, false, "", "other"), custom_shape("program")};
   BatchWriter writer;
   writer.begin({1234567, 1700000000000000, part}, vocabulary);
   for (std::uint32_t i = 0; i < 20; ++i) writer.key(i, "key:" + std::to_string(i));
   writer.pattern(3, "pattern:*");
   writer.message(0, Operation::insert, "1", "\"a\":1");
   writer.message(1, Operation::remove, "2", "");
+  writer.message(2, Operation::update, "3", std::string("\2x\0", 3));
   writer.error(encode_error({"tasks", "UPDATE", "message", "context"}));
   writer.probe("12345678");
   writer.chunk_ends();
@@ -286,7 +327,7 @@ void read_all(const std::string& bytes) {
 TEST(Batch, SurvivesEveryTruncation) {
   const std::string chunk = valid_chunk();
   const Lines whole = chunk_text(chunk);
-  ASSERT_EQ(whole.size(), 25u);
+  ASSERT_EQ(whole.size(), 26u);
   for (std::size_t size = 0; size < chunk.size(); ++size) {
     const std::string cut = chunk.substr(0, size);
     read_all(cut);

@@ -72,7 +72,8 @@ TEST(ParseRule, TakesNamesUpToTheirLimits) {
 }
 
 constexpr const char* kArguments =
-    "Arguments are \"key\", \"pattern\", \"resource\", \"id\", \"fields\", \"format\", \"channel\", "
+    "Arguments are \"key\", \"pattern\", \"resource\", \"id\", \"payload\", \"fields\", \"format\", "
+    "\"channel\", "
     "\"server\", "
     "\"columns\", "
     "\"ignore\" and \"unchanged\", each written as 'name=value'.";
