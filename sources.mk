@@ -117,6 +117,8 @@ REGRESS = \
 	arguments \
 	servers \
 	capture \
+	statements \
+	cascades \
 	keys \
 	paths \
 	transactions \
