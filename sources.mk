@@ -121,6 +121,7 @@ REGRESS = \
 	cascades \
 	keys \
 	paths \
+	types \
 	transactions \
 	prepared \
 	functions \
@@ -136,4 +137,5 @@ ISOLATION = \
 	overlap \
 	explain \
 	paths \
+	types \
 	two_phase
