@@ -123,6 +123,7 @@ REGRESS = \
 	paths \
 	types \
 	transactions \
+	transactions_deep \
 	prepared \
 	functions \
 	explain \
