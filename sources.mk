@@ -122,6 +122,7 @@ REGRESS = \
 	keys \
 	paths \
 	types \
+	encodings \
 	transactions \
 	transactions_deep \
 	prepared \
