@@ -119,6 +119,7 @@ REGRESS = \
 	capture \
 	statements \
 	cascades \
+	ddl \
 	keys \
 	paths \
 	types \
