@@ -59,5 +59,35 @@ ok($redis->wait_gone("item:\xe9", "such:\xe9:1"), 'SQL_ASCII: keys and patterns 
 ok($redis->has("item:\xc3\xa9"), 'SQL_ASCII: and no others');
 is_deeply([ @{ message($listener)->{message} }{qw(record_id title)} ], [ ("\x{fffd}") x 2 ], 'SQL_ASCII: the message is valid');
 
+# --- What the administrator names, and what he is told
+
+for my $encoding (qw(EUC_JP LATIN1 UTF8)) {
+    my ($database, $word) = (lc $encoding, $encoding eq 'EUC_JP' ? '表' : 'größe');
+    $node->safe_psql($database, bytes(
+        "CREATE SERVER \"$word\" FOREIGN DATA WRAPPER cache_invalidate OPTIONS (url '" . $redis->url . "', key_prefix '$word:');"
+      . "CREATE TABLE named (id int PRIMARY KEY, \"$word\" int);"));
+    my $problem = '';
+    my $attach = sub {
+        my ($name, @arguments) = @_;
+        my $list = join ', ', map { "'$_'" } @arguments;
+        return $node->psql($database, bytes("CREATE TRIGGER $name AFTER INSERT ON named FOR EACH ROW EXECUTE FUNCTION notify_cache_invalidation($list)"), stderr => \$problem);
+    };
+    is($attach->('wrong', "key={${word}x}"), 3, "$encoding: a wrong column is refused");
+    like($problem, qr/ERROR:  column "\Q${\ bytes($word) }\Ex" of table "named" does not exist/, "$encoding: by its name");
+    is($attach->('all_servers', "key=all:{$word}"), 0, "$encoding: a right one is not");
+    $attach->('one_server', "key=one:{$word}", "server=$word");
+    is($problem, '', "$encoding: a server is found by its name");
+    $redis->fill(bytes("$word:all:7"), bytes("$word:one:7"));
+    $node->safe_psql($database, 'INSERT INTO named VALUES (1, 7)');
+    ok($redis->wait_gone(bytes("$word:all:7")), "$encoding: its prefix is put before keys");
+    ok($redis->wait_gone(bytes("$word:one:7")), "$encoding: also of a trigger that names it");
+    my ($status, $said) = $node->psql($database, "SELECT test_cache_invalidation('named')");
+    like($said, qr/"target":"\Q${\ bytes($word) }\E","success":true/, "$encoding: test_cache_invalidation() names it");
+    my $table = bytes($word);
+    $node->safe_psql($database, "ALTER TABLE named RENAME TO \"$table\"");
+    ($status, $said) = $node->psql($database, "SELECT test_cache_invalidation('$table')");
+    like($said, qr/"success":true,.*"table":"$table"/, "$encoding: and the table");
+}
+
 $node->stop;
 done_testing();
