@@ -84,6 +84,20 @@ COMMIT;
 \set VERBOSITY default
 SELECT * FROM noted();
 
+-- A row that is changed again, or deleted, by a trigger that comes before ours, so that we see the last change first: the
+-- message tells what is committed
+CREATE TABLE twice (id integer PRIMARY KEY, title text);
+CREATE TRIGGER m_cache AFTER INSERT OR UPDATE OR DELETE ON twice FOR EACH ROW EXECUTE FUNCTION notify_cache_invalidation('key=twice:{title}', 'fields=title');
+CREATE FUNCTION finish() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE app.twice SET title = 'final' WHERE id = NEW.id AND NEW.id = 1;
+  DELETE FROM app.twice WHERE id = NEW.id AND NEW.id = 2;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER a_first AFTER INSERT ON twice FOR EACH ROW EXECUTE FUNCTION finish();
+INSERT INTO twice VALUES (1, 'draft'), (2, 'fleeting');
+SELECT * FROM noted();
+
 -- Our own trigger, deferred: every version of a row, unless a savepoint took it back; at once if so asked
 CREATE TABLE late (id integer PRIMARY KEY, value text);
 CREATE CONSTRAINT TRIGGER cache AFTER INSERT OR UPDATE OR DELETE ON late DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
