@@ -74,7 +74,7 @@ sub growth_by_update {
 # --- All rows in one statement
 
 sql('DROP TABLE item; CREATE TABLE item (id int PRIMARY KEY, version int NOT NULL DEFAULT 0) WITH (fillfactor = 50)');
-sql(items_trigger(q('key=item:{id}', 'channel=')));
+sql(items_trigger(q('key=item:{id}', 'fields=version')));
 sql('SET cache_invalidate.enabled = off; INSERT INTO item SELECT generate_series(1, ' . ROWS . ')');
 fill_all();
 is($redis->command('DBSIZE'), ROWS, 'the keys of all rows are cached');
