@@ -182,13 +182,21 @@ void put_items(std::string_view chunk, Output& out) {
   if (!reader.ok()) throw pg::ReportedError(reader.error());
   core::BatchReader::Item item;
   while (reader.value().next(item)) {
-    if (item.kind == core::BatchReader::Kind::message) {
-      put_message(item, reader.value().header(), out);
-    } else if (item.kind == core::BatchReader::Kind::error) {
-      const std::string text(item.error.message);
-      out.put({"error", &text});
-    } else {
-      put_key(item, out);
+    switch (item.kind) {
+      case core::BatchReader::Kind::key:
+      case core::BatchReader::Kind::pattern:
+        put_key(item, out);
+        break;
+      case core::BatchReader::Kind::message:
+        put_message(item, reader.value().header(), out);
+        break;
+      case core::BatchReader::Kind::error: {
+        const std::string text(item.error.message);
+        out.put({"error", &text});
+        break;
+      }
+      default:
+        break;
     }
   }
 }
