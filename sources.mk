@@ -140,5 +140,4 @@ ISOLATION = \
 	overlap \
 	explain \
 	paths \
-	types \
 	two_phase

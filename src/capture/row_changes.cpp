@@ -53,6 +53,7 @@ class Noter {
   core::ChangeSet& changes_;
   const int level_;
   const char* problem_ = nullptr;
+  std::uint32_t order_ = 0;
 };
 
 // Is it one that caches care for?
@@ -154,12 +155,12 @@ void Noter::add_message(std::string_view id, core::Operation operation, std::str
   if (changes_.is_widened(source)) return;
   if (id.empty()) {
     // Without an id there is no record to fold by: each message speaks of the whole resource.
-    changes_.add_change(rule_.shape, id, core::Operation::update, {}, level_, false, source);
+    changes_.add_change(rule_.shape, id, core::Operation::update, {}, level_, {false, source});
     return;
   }
-  changes_.add_change(rule_.shape, id, operation, fields, level_, core::is_exact_id(rule_.rule, id), source);
+  changes_.add_change(rule_.shape, id, operation, fields, level_, {core::is_exact_id(rule_.rule, id), source, order_});
   if (!changes_.is_crowded(source, static_cast<std::uint32_t>(settings::max_items_per_transaction))) return;
-  changes_.add_change(rule_.shape, {}, core::Operation::update, {}, level_, false);
+  changes_.add_change(rule_.shape, {}, core::Operation::update, {}, level_, {false});
   changes_.widen(source, level_);
 }
 
@@ -190,6 +191,7 @@ void Noter::add_error(core::Operation operation, const char* message) {
 
 void Noter::row(const RowChange& change) {
   if (everything_is_widened() || !counts(change)) return;
+  order_ = change.after != nullptr ? made_by(change.after) : ended_by(change.before);
   Side before;
   Side after;
   if (change.before != nullptr) before = read(change.before);

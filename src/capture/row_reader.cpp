@@ -279,6 +279,18 @@ bool any_changed(const AttrNumber* numbers, std::size_t count, TupleTableSlot* a
   return !std::all_of(numbers, numbers + count, [a, b](AttrNumber number) { return column_equal(number, a, b, false); });
 }
 
+CommandId made_by(TupleTableSlot* row) {
+  const HeapTuple tuple = stored_tuple(row);
+  const bool own = tuple != nullptr && TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetRawXmin(tuple->t_data));
+  return own ? HeapTupleHeaderGetCmin(tuple->t_data) : GetCurrentCommandId(false);
+}
+
+CommandId ended_by(TupleTableSlot* row) {
+  const HeapTuple tuple = stored_tuple(row);
+  const bool own = tuple != nullptr && TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetUpdateXid(tuple->t_data));
+  return own ? HeapTupleHeaderGetCmax(tuple->t_data) : GetCurrentCommandId(false);
+}
+
 bool row_changed(TupleTableSlot* a, TupleTableSlot* b) {
   const Images images = compare_images(a, b);
   if (images != Images::unclear) return images == Images::unlike;

@@ -36,6 +36,10 @@ bool same_image(AttrNumber number, TupleTableSlot* a, TupleTableSlot* b);
 // Did any of the columns change its value? Looks into toasted values.
 bool any_changed(const AttrNumber* numbers, std::size_t count, TupleTableSlot* a, TupleTableSlot* b);
 
+// The command of this transaction that made this version of a row, and the one that ended it.
+CommandId made_by(TupleTableSlot* row);
+CommandId ended_by(TupleTableSlot* row);
+
 // Did any column at all?
 bool row_changed(TupleTableSlot* a, TupleTableSlot* b);
 

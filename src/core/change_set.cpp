@@ -83,22 +83,19 @@ void ChangeSet::add_probe(std::string_view probe, int level) {
 }
 
 void ChangeSet::add_change(std::uint32_t shape, std::string_view id, Operation operation, std::string_view fields, int level,
-                           bool exact, Source source) {
+                           const Circumstances& circumstances) {
   bool inserted;
-  const std::uint32_t index = add(Kind::change, shape, id, level, source, inserted);
+  const std::uint32_t index = add(Kind::change, shape, id, level, circumstances.source, inserted);
+  NetEffect effect = inserted ? NetEffect(operation, circumstances.exact, circumstances.order) : states_[index].effect;
+  const bool is_last = inserted || effect.add(operation, circumstances.exact, circumstances.order);
   try {
     if (!inserted) save(index);
-    set_fields(index, fields);
+    if (is_last) set_fields(index, fields);
   } catch (...) {
     if (inserted) cut(index);
     throw;
   }
-  State& state = states_[index];
-  if (inserted) {
-    state.effect = NetEffect(operation, exact);
-  } else {
-    state.effect.add(operation, exact);
-  }
+  states_[index].effect = effect;
 }
 
 // Keeps the state of an item of an outer level, once a level, before the innermost level changes it.

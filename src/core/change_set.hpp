@@ -21,16 +21,23 @@ using Source = std::uint32_t;
 inline constexpr Source kNoSource = 0;      // what is not counted
 inline constexpr Source kErrorSource = 1;   // the error records; the caller's own begin behind it
 
+// Of a change of a record.
+struct Circumstances {
+  // The id names one record. If it does not, one that came and one that went may be two, and both say that something
+  // changed.
+  bool exact = true;
+  Source source = kNoSource;
+  std::uint32_t order = 0;  // in which the changes were made, should they come out of turn
+};
+
 class ChangeSet {
  public:
   // Each may throw std::bad_alloc or std::length_error; what was there before stays as it was.
   void add_key(std::uint32_t scope, std::string_view key, int level, Source source = kNoSource);
   void add_pattern(std::uint32_t scope, std::string_view glob, int level, Source source = kNoSource);
   // `fields` is a JSON fragment ("\"a\":1,\"b\":2") that replaces the one of an earlier change of the record.
-  // `exact`: the id names one record. If it does not, one that came and one that went may be two, and both say
-  // that something changed.
   void add_change(std::uint32_t shape, std::string_view id, Operation operation, std::string_view fields, int level,
-                  bool exact = true, Source source = kNoSource);
+                  const Circumstances& circumstances = {});
   // Beyond a hundred unlike ones the rest is not kept: they say the same in other words.
   void add_error(const ErrorRecord& error, int level);
   void add_probe(std::string_view probe, int level);

@@ -2,11 +2,18 @@
 
 namespace cache_invalidate::core {
 
-void NetEffect::add(Operation next, bool exact) {
-  exists_now_ = next != Operation::remove;
+bool NetEffect::add(Operation operation, bool exact, std::uint32_t order) {
   exact_ = exact_ && exact;
-  mixed_ = mixed_ || last_ != next;
-  last_ = next;
+  mixed_ = mixed_ || last_ != operation;
+  if (order < first_order_) {
+    first_order_ = order;
+    existed_before_ = operation != Operation::insert;
+  }
+  if (order < last_order_) return false;
+  last_order_ = order;
+  exists_now_ = operation != Operation::remove;
+  last_ = operation;
+  return true;
 }
 
 Operation NetEffect::operation() const {

@@ -326,11 +326,11 @@ TEST(ChangeSet, KnowsThatALevelThatAddedNothingHasNothingToWrite) {
 
 TEST(ChangeSet, DropsNothingOfAnIdThatMayNameSeveralRecords) {
   ChangeSet changes;
-  changes.add_change(0, "came and went", kInsert, "", 1, false);
-  changes.add_change(0, "came and went", kRemove, "", 1, false);
-  changes.add_change(0, "came", kInsert, "", 1, false);
-  changes.add_change(0, "came", kInsert, "", 1, false);
-  changes.add_change(0, "went", kRemove, "", 1, false);
+  changes.add_change(0, "came and went", kInsert, "", 1, {false});
+  changes.add_change(0, "came and went", kRemove, "", 1, {false});
+  changes.add_change(0, "came", kInsert, "", 1, {false});
+  changes.add_change(0, "came", kInsert, "", 1, {false});
+  changes.add_change(0, "went", kRemove, "", 1, {false});
   EXPECT_EQ(change_text(changes), (Lines{"message s0 UPDATE came and went ", "message s0 INSERT came ",
                                          "message s0 DELETE went "}));
 }

@@ -102,9 +102,9 @@ TEST(Crowd, BeginsAnewWithTheNextTransaction) {
 TEST(Crowd, WidensMessagesToo) {
   ChangeSet changes;
   for (int i = 0; i < 1000 && !changes.is_widened(kTasks); ++i) {
-    changes.add_change(0, std::to_string(i), Operation::update, "", 1, true, kTasks);
+    changes.add_change(0, std::to_string(i), Operation::update, "", 1, {true, kTasks});
     if (!changes.is_crowded(kTasks, kLimit)) continue;
-    changes.add_change(0, "", Operation::update, "", 1, false);
+    changes.add_change(0, "", Operation::update, "", 1, {false});
     changes.widen(kTasks, 1);
   }
   EXPECT_EQ(change_text(changes), Lines{"message s0 UPDATE  "});

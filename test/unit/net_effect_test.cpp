@@ -58,6 +58,16 @@ TEST(NetEffect, OfAnInexactIdIsNeverNothing) {
   EXPECT_EQ(said(effect), "UPDATE");
 }
 
+TEST(NetEffect, DoesNotDependOnTheOrderInWhichChangesCome) {
+  NetEffect effect(U, true, 7);
+  EXPECT_FALSE(effect.add(I, true, 5)) << "made before";
+  EXPECT_EQ(said(effect), "INSERT");
+  EXPECT_TRUE(effect.add(D, true, 9));
+  EXPECT_EQ(said(effect), "nothing");
+  EXPECT_FALSE(effect.add(U, true, 8));
+  EXPECT_EQ(said(effect), "nothing");
+}
+
 TEST(NetEffect, OfWhatIsNoRecordIsTheLast) {
   for (const bool exact : {true, false}) {
     EXPECT_EQ(said({T}, exact), "TRUNCATE");

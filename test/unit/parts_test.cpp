@@ -111,7 +111,7 @@ class Transaction {
     }
     // Unlike any other, or messages of two transactions would fold.
     const std::string fields = "\"" + std::to_string(xid_) + "\":" + std::to_string(++made_);
-    for (ChangeSet* set : {&changes_, &whole_}) set->add_change(shape, id, operation, fields, level(), exact);
+    for (ChangeSet* set : {&changes_, &whole_}) set->add_change(shape, id, operation, fields, level(), {exact});
   }
 
   void release() {
