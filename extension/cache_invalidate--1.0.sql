@@ -15,6 +15,24 @@ COMMENT ON TABLE @extschema@.cache_invalidation_journal_1 IS
   'cache_invalidate: one of the two segments of the journal. Written by committing transactions, truncated by the worker. Do not change or lock it.';
 REVOKE ALL ON @extschema@.cache_invalidation_journal_0, @extschema@.cache_invalidation_journal_1 FROM PUBLIC;
 
+-- Transactions append to the journal without firing triggers. A publication FOR ALL TABLES would copy another
+-- server's journal into ours: its batches are not ours, and its watermarks would hide what is.
+CREATE FUNCTION @extschema@.cache_invalidate_keep_out() RETURNS trigger
+  LANGUAGE c AS 'MODULE_PATHNAME', 'cache_invalidate_keep_out';
+REVOKE ALL ON FUNCTION @extschema@.cache_invalidate_keep_out() FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.cache_invalidate_keep_out() IS
+  'cache_invalidate: keeps rows out of the journal that its own code did not put there.';
+CREATE TRIGGER keep_out BEFORE INSERT ON @extschema@.cache_invalidation_journal_0 FOR EACH ROW
+  EXECUTE FUNCTION @extschema@.cache_invalidate_keep_out();
+CREATE TRIGGER keep_out BEFORE INSERT ON @extschema@.cache_invalidation_journal_1 FOR EACH ROW
+  EXECUTE FUNCTION @extschema@.cache_invalidate_keep_out();
+ALTER TABLE @extschema@.cache_invalidation_journal_0 ENABLE ALWAYS TRIGGER keep_out;
+ALTER TABLE @extschema@.cache_invalidation_journal_1 ENABLE ALWAYS TRIGGER keep_out;
+COMMENT ON TRIGGER keep_out ON @extschema@.cache_invalidation_journal_0 IS
+  'cache_invalidate: what others would insert, such as the initial copy of a subscription, is ignored.';
+COMMENT ON TRIGGER keep_out ON @extschema@.cache_invalidation_journal_1 IS
+  'cache_invalidate: what others would insert, such as the initial copy of a subscription, is ignored.';
+
 CREATE TABLE @extschema@.trigger_error_log (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   table_name text NOT NULL,

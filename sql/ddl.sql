@@ -134,6 +134,24 @@ CREATE SCHEMA at_once
 INSERT INTO at_once.t VALUES (1);
 SELECT tx, item FROM journal.waiting() ORDER BY tx, item COLLATE "C";
 
+-- An argument that can't be read leaves the others
+SET session_replication_role = replica;
+CREATE TABLE half (id integer PRIMARY KEY);
+CREATE TRIGGER cache AFTER INSERT ON half FOR EACH ROW
+  EXECUTE FUNCTION notify_cache_invalidation('key=worse:{id', 'key=fine:{id}', 'nonsense', 'channel=');
+RESET session_replication_role;
+INSERT INTO half VALUES (1);
+ALTER SCHEMA app RENAME TO app2;
+INSERT INTO app2.half VALUES (2);
+ALTER SCHEMA app2 RENAME TO app;
+SELECT tx, item FROM journal.waiting() ORDER BY tx, item COLLATE "C";
+-- A primary key that is checked late may name two records for a while
+CREATE TABLE late (id integer PRIMARY KEY DEFERRABLE, value text);
+CREATE TRIGGER cache AFTER INSERT OR UPDATE OR DELETE ON late FOR EACH ROW EXECUTE FUNCTION notify_cache_invalidation();
+INSERT INTO late VALUES (1, 'one'), (2, 'two');
+UPDATE late SET id = 3 - id;
+SELECT tx, item FROM journal.waiting() ORDER BY tx, item COLLATE "C";
+
 SET client_min_messages = warning;
 DROP SCHEMA app, another, at_once, journal CASCADE;
 DROP EXTENSION cache_invalidate CASCADE;

@@ -1,4 +1,4 @@
-// Called by the install script as its last act.
+// What belongs to the extension's objects as such.
 #include "delivery/ddl_watch.hpp"
 #include "journal/shared.hpp"
 #include "pg/guard.hpp"
@@ -14,5 +14,8 @@ CACHE_INVALIDATE_FUNCTION(installed) {
   }
   PG_RETURN_VOID();
 }
+
+// What others would put into the journal, the initial copy of a subscription before all, is not ours to deliver.
+CACHE_INVALIDATE_FUNCTION(keep_out) { return PointerGetDatum(nullptr); }
 
 }  // namespace cache_invalidate::admin

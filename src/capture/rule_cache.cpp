@@ -40,6 +40,9 @@ void on_relation_change(Datum /*argument*/, Oid relation) {
   }
 }
 
+// A schema that is renamed changes no table.
+void on_schema_change(Datum /*argument*/, int /*cache*/, uint32 /*hash*/) { on_relation_change(Datum(0), InvalidOid); }
+
 void retire(RulePointer rule) { cache().replaced.push_back(std::move(rule)); }
 
 void note_tables(const ForeignSteps& steps, std::vector<Oid>& tables) {
@@ -99,13 +102,7 @@ void bind(CompiledRule& compiled, Relation table, const Trigger& trigger) {
   compiled.tables.push_back(reported);
   compiled.table = facts.table;
   compiled.context_text = "trigger of table " + facts.schema + "." + facts.table;
-  core::Result<core::RuleSpec> parsed = core::parse_rule(arguments);
-  core::RuleSpec spec;
-  if (parsed.ok()) {
-    spec = parsed.take();
-  } else {
-    compiled.problem = parsed.error().message;  // what is left is a message for the whole resource
-  }
+  const core::RuleSpec spec = core::parse_usable(arguments, compiled.problem);
   Paths paths = resolve_paths(compiled, spec, table, facts);
   core::Result<core::Rule> rule = core::bind_rule(spec, facts, &compiled.problem);
   if (!rule.ok()) throw pg::ReportedError(rule.error());
@@ -184,6 +181,9 @@ void end_rules_of_transaction() noexcept {
   known.replaced.clear();
 }
 
-void watch_tables() { CacheRegisterRelcacheCallback(on_relation_change, Datum(0)); }
+void watch_tables() {
+  CacheRegisterRelcacheCallback(on_relation_change, Datum(0));
+  CacheRegisterSyscacheCallback(NAMESPACEOID, on_schema_change, Datum(0));
+}
 
 }  // namespace cache_invalidate::capture

@@ -5,17 +5,19 @@
 namespace cache_invalidate::capture {
 namespace {
 
-void add_primary_key(Relation table, core::TableFacts& facts) {
-  const Oid index = pg::primary_key_index(table);
-  if (!OidIsValid(index)) return;
+// Adds the primary key if the index is one.
+bool add_primary_key(Relation table, Oid index, core::TableFacts& facts) {
   HeapTuple tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
-  if (!HeapTupleIsValid(tuple)) return;
+  if (!HeapTupleIsValid(tuple)) return false;
   auto* row = reinterpret_cast<Form_pg_index>(GETSTRUCT(tuple));
-  for (int i = 0; i < row->indnkeyatts; ++i) {
+  const bool is_key = row->indisprimary && row->indisvalid;
+  for (int i = 0; is_key && i < row->indnkeyatts; ++i) {
     const Form_pg_attribute column = TupleDescAttr(RelationGetDescr(table), row->indkey.values[i] - 1);
     facts.primary_key.emplace_back(pg::to_utf8(NameStr(column->attname)));
   }
+  facts.primary_key_deferrable = is_key && !row->indimmediate;
   ReleaseSysCache(tuple);
+  return is_key;
 }
 
 }  // namespace
@@ -65,7 +67,10 @@ void read_table_facts(Relation table, core::TableFacts& facts) {
     if (column->attisdropped) continue;
     facts.columns.push_back({pg::to_utf8(NameStr(column->attname)), column->attnum, json_kind_of(column->atttypid)});
   }
-  add_primary_key(table, facts);
+  ListCell* cell;
+  foreach (cell, RelationGetIndexList(table)) {
+    if (add_primary_key(table, lfirst_oid(cell), facts)) break;
+  }
 }
 
 void read_arguments(const Trigger& trigger, std::vector<std::string>& arguments) {

@@ -238,4 +238,22 @@ Result<RuleSpec> parse_rule(const std::vector<std::string>& arguments) {
   return spec;
 }
 
+RuleSpec parse_usable(const std::vector<std::string>& arguments, std::string& problem) {
+  Result<RuleSpec> all = parse_rule(arguments);
+  if (all.ok()) return all.take();
+  problem = all.error().message;
+  RuleSpec usable;
+  std::vector<std::string> kept;
+  for (const std::string& argument : arguments) {
+    kept.push_back(argument);
+    Result<RuleSpec> parsed = parse_rule(kept);
+    if (parsed.ok()) {
+      usable = parsed.take();
+    } else {
+      kept.pop_back();
+    }
+  }
+  return usable;
+}
+
 }  // namespace cache_invalidate::core

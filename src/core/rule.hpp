@@ -45,6 +45,10 @@ struct RuleSpec {
 
 Result<RuleSpec> parse_rule(const std::vector<std::string>& arguments);
 
+// The same where a row has changed already: an argument that is wrong, or does not go with those before it, is left out,
+// and the first error goes to `problem`.
+RuleSpec parse_usable(const std::vector<std::string>& arguments, std::string& problem);
+
 // The distinct paths over foreign keys that the templates, the fields and the payload take.
 std::vector<ColumnPath> foreign_paths(const RuleSpec& spec);
 
@@ -65,6 +69,7 @@ struct TableFacts {
   std::string table;
   std::vector<ColumnFacts> columns;            // without dropped ones
   std::vector<std::string> primary_key;        // in key order; empty: none
+  bool primary_key_deferrable = false;         // two rows may have one id for a while
   std::vector<PathFacts> paths;                // of foreign_paths(), in any order
 };
 

@@ -176,7 +176,7 @@ Result<Rule> bind_rule(const RuleSpec& spec, const TableFacts& table, std::strin
   Result<BoundTemplate> id = binder.bind("id", spec.has_id ? spec.id : Template::of_columns(table.primary_key, ":"));
   if (!id.ok()) return id.error();
   rule.id = id.take();
-  if (!spec.has_id) rule.key_separators = static_cast<int>(table.primary_key.size()) - 1;
+  if (!spec.has_id && !table.primary_key_deferrable) rule.key_separators = static_cast<int>(table.primary_key.size()) - 1;
   Result<bool> done = bind_fields(spec, binder, rule);
   if (!done.ok()) return done.error();
   if (!spec.columns.empty()) done = binder.bind_significant("columns", spec.columns);

@@ -55,14 +55,6 @@ inline bool may_use_server(Oid server, Oid role) {
 #endif
 }
 
-inline Oid primary_key_index(Relation table) {
-#if PG_VERSION_NUM >= 180000
-  return RelationGetPrimaryKeyIndex(table, false);
-#else
-  return RelationGetPrimaryKeyIndex(table);
-#endif
-}
-
 inline IndexScanDesc begin_index_scan(Relation table, Relation index, Snapshot snapshot, int keys) {
 #if PG_VERSION_NUM >= 180000
   return index_beginscan(table, index, snapshot, nullptr, keys, 0);

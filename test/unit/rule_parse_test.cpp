@@ -197,5 +197,19 @@ TEST(ParseRule, RefusesAndExplains) {
   }
 }
 
+TEST(ParseRule, UsesWhatCanBeUsed) {
+  std::string problem;
+  const RuleSpec spec = parse_usable({"key=a:{id", "key=b:{id}", "columns=x", "nonsense", "ignore=y", "channel=c"}, problem);
+  EXPECT_EQ(problem, "invalid template in argument \"key\": \"a:{id\"");
+  ASSERT_EQ(spec.keys.size(), 1u);
+  EXPECT_EQ(spec.keys[0].parts()[0].literal, "b:");
+  EXPECT_EQ(spec.columns, std::vector<std::string>{"x"});
+  EXPECT_TRUE(spec.ignore.empty()) << "it does not go with columns";
+  EXPECT_EQ(spec.channel, "c");
+  problem.clear();
+  EXPECT_EQ(parse_usable({"key=a"}, problem).keys.size(), 1u);
+  EXPECT_EQ(problem, "");
+}
+
 }  // namespace
 }  // namespace cache_invalidate::core
