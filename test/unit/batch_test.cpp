@@ -98,21 +98,24 @@ Shape custom_shape(std::string program) {
 TEST(Batch, CarriesTheProgramOfACustomFormat) {
   Vocabulary vocabulary;
   vocabulary.shapes = {custom_shape(std::string("\0p\xff", 3)), custom_shape(""), shape(Format::record, false, "", "tasks")};
-  BatchWriter writer;
-  writer.begin({1, 2}, vocabulary);
-  for (const std::uint32_t of : {0U, 1U, 2U, 0U}) writer.message(of, Operation::update, "7", "values");
-  const std::vector<std::string_view> chunks = chunks_of(writer);
-  ASSERT_EQ(chunks.size(), 1u);
-  Result<BatchReader> opened = BatchReader::open(chunks[0]);
-  ASSERT_TRUE(opened.ok());
-  BatchReader::Item item;
-  for (const std::size_t of : {0U, 1U, 2U, 0U}) {
-    ASSERT_TRUE(opened.value().next(item));
-    EXPECT_TRUE(*item.shape == vocabulary.shapes[of]);
-    EXPECT_EQ(item.fields, "values");
+  for (const bool part : {false, true}) {
+    BatchWriter writer;
+    writer.begin({1, 2, part}, vocabulary);
+    for (const std::uint32_t of : {0U, 1U, 2U, 0U}) writer.message(of, Operation::update, "7", "values");
+    const std::vector<std::string_view> chunks = chunks_of(writer);
+    ASSERT_EQ(chunks.size(), 1u);
+    Result<BatchReader> opened = BatchReader::open(chunks[0]);
+    ASSERT_TRUE(opened.ok());
+    BatchReader::Item item;
+    for (const std::uint32_t of : {0U, 1U, 2U, 0U}) {
+      ASSERT_TRUE(opened.value().next(item));
+      EXPECT_TRUE(*item.shape == vocabulary.shapes[of]);
+      EXPECT_EQ(item.shape_number, part ? of : 0U);
+      EXPECT_EQ(item.fields, "values");
+    }
+    EXPECT_FALSE(opened.value().next(item));
+    EXPECT_FALSE(opened.value().damaged());
   }
-  EXPECT_FALSE(opened.value().next(item));
-  EXPECT_FALSE(opened.value().damaged());
 }
 
 TEST(Batch, DoesNotRepeatALongProgramForEachMessage) {
