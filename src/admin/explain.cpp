@@ -172,7 +172,7 @@ void put_message(const core::BatchReader::Item& found, const core::BatchHeader& 
   message.id = found.id;
   message.fields = found.fields;
   message.origin = origin;
-  const std::string text = core::render_payload(message, GetDatabaseEncoding() != PG_UTF8);
+  const std::string text = core::render_payload(message, GetDatabaseEncoding() != PG_UTF8, RecoveryInProgress() ? 0 : GetXLogInsertRecPtr());
   const std::string channel = found.shape->has_channel ? found.shape->channel : std::string(settings::notify_channel);
   out.put({"message", &text, nullptr, channel.empty() ? nullptr : &channel});
 }
