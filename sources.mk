@@ -38,11 +38,13 @@ PG_SRCS = \
 	src/pg/settings.cpp
 CAPTURE_SRCS = \
 	src/capture/check_trigger.cpp \
+	src/capture/ddl_changes.cpp \
 	src/capture/foreign_lookup.cpp \
 	src/capture/foreign_path.cpp \
 	src/capture/row_changes.cpp \
 	src/capture/row_reader.cpp \
 	src/capture/rule_cache.cpp \
+	src/capture/table_changes.cpp \
 	src/capture/table_facts.cpp \
 	src/capture/table_triggers.cpp \
 	src/capture/transaction.cpp \

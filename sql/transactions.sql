@@ -170,6 +170,7 @@ COMMIT;
 SELECT * FROM journal.waiting();
 
 TRUNCATE t;
+SELECT * FROM journal.waiting();
 
 -- Beyond its memory a transaction writes early, which itself can see: what is rolled back is not there afterwards
 SET cache_invalidate.max_change_set_memory = '64kB';

@@ -1,4 +1,5 @@
 // What the server calls when it loads the library.
+#include "capture/ddl_changes.hpp"
 #include "capture/rule_cache.hpp"
 #include "capture/transaction.hpp"
 #include "capture/vocabulary.hpp"
@@ -28,6 +29,7 @@ void initialize() {
   capture::watch_tables();
   capture::watch_servers();
   capture::watch_transactions();
+  capture::watch_ddl_changes();
   delivery::watch_ddl();
 }
 
