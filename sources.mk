@@ -37,6 +37,9 @@ PG_SRCS = \
 	src/pg/module.cpp \
 	src/pg/settings.cpp
 CAPTURE_SRCS = \
+	src/capture/blind_spots.cpp \
+	src/capture/check_ddl.cpp \
+	src/capture/check_rename.cpp \
 	src/capture/check_trigger.cpp \
 	src/capture/ddl_changes.cpp \
 	src/capture/foreign_lookup.cpp \

@@ -63,7 +63,7 @@ CREATE FUNCTION @extschema@.cache_invalidate_check_trigger() RETURNS event_trigg
 REVOKE ALL ON FUNCTION @extschema@.cache_invalidate_check_trigger() FROM PUBLIC;
 COMMENT ON FUNCTION @extschema@.cache_invalidate_check_trigger() IS
   'Checks the arguments of triggers that call notify_cache_invalidation() when CREATE TRIGGER runs.';
-CREATE EVENT TRIGGER cache_invalidate_check_trigger ON ddl_command_end WHEN TAG IN ('CREATE TRIGGER')
+CREATE EVENT TRIGGER cache_invalidate_check_trigger ON ddl_command_end WHEN TAG IN ('CREATE TRIGGER', 'CREATE SCHEMA')
   EXECUTE FUNCTION @extschema@.cache_invalidate_check_trigger();
 COMMENT ON EVENT TRIGGER cache_invalidate_check_trigger IS
   'cache_invalidate: refuses wrong arguments of notify_cache_invalidation() when CREATE TRIGGER runs.';
@@ -74,6 +74,39 @@ CREATE FUNCTION @extschema@.explain_cache_invalidation(
   RETURNS SETOF record LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cache_invalidate_explain';
 COMMENT ON FUNCTION @extschema@.explain_cache_invalidation(regclass, text, jsonb, jsonb) IS
   'What an INSERT, UPDATE, DELETE or TRUNCATE of a table would send and where to, without sending: for each trigger its keys and patterns (a row per server; one without a server if nobody gets it), messages with their NOTIFY channel, and errors that would go to trigger_error_log. old and new are rows as JSON objects. Only for the table''s owner: anybody else gets error 42501.';
+
+-- Capture of what fires no row trigger.
+CREATE FUNCTION @extschema@.cache_invalidate_check_ddl() RETURNS event_trigger
+  LANGUAGE c AS 'MODULE_PATHNAME', 'cache_invalidate_check_ddl';
+REVOKE ALL ON FUNCTION @extschema@.cache_invalidate_check_ddl() FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.cache_invalidate_check_ddl() IS
+  'Notes partitions with rows that come and go, refuses to rename a column that a trigger names, warns of children that no trigger sees.';
+CREATE EVENT TRIGGER cache_invalidate_check_ddl ON ddl_command_end
+  WHEN TAG IN ('ALTER TABLE', 'ALTER FOREIGN TABLE', 'ALTER TYPE', 'CREATE TABLE', 'CREATE FOREIGN TABLE')
+  EXECUTE FUNCTION @extschema@.cache_invalidate_check_ddl();
+COMMENT ON EVENT TRIGGER cache_invalidate_check_ddl IS
+  'cache_invalidate: invalidates when a partition with rows is attached or detached, refuses to rename a column that a trigger names, warns of inheritance children without triggers.';
+
+CREATE FUNCTION @extschema@.cache_invalidate_note_rewrite() RETURNS event_trigger
+  LANGUAGE c AS 'MODULE_PATHNAME', 'cache_invalidate_note_rewrite';
+REVOKE ALL ON FUNCTION @extschema@.cache_invalidate_note_rewrite() FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.cache_invalidate_note_rewrite() IS
+  'Notes tables whose values ALTER TABLE computes anew.';
+CREATE EVENT TRIGGER cache_invalidate_note_rewrite ON table_rewrite
+  EXECUTE FUNCTION @extschema@.cache_invalidate_note_rewrite();
+COMMENT ON EVENT TRIGGER cache_invalidate_note_rewrite IS
+  'cache_invalidate: invalidates all rows of a table that has triggers when ALTER TABLE computes values anew.';
+
+CREATE FUNCTION @extschema@.cache_invalidate_watch_drop() RETURNS event_trigger
+  LANGUAGE c AS 'MODULE_PATHNAME', 'cache_invalidate_watch_drop';
+REVOKE ALL ON FUNCTION @extschema@.cache_invalidate_watch_drop() FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.cache_invalidate_watch_drop() IS
+  'Loads the library into the session before tables are dropped, so that it sees which.';
+CREATE EVENT TRIGGER cache_invalidate_watch_drop ON ddl_command_start
+  WHEN TAG IN ('DROP TABLE', 'DROP FOREIGN TABLE', 'DROP SCHEMA', 'DROP OWNED', 'DROP TYPE', 'DROP EXTENSION', 'DROP SERVER', 'DROP FOREIGN DATA WRAPPER')
+  EXECUTE FUNCTION @extschema@.cache_invalidate_watch_drop();
+COMMENT ON EVENT TRIGGER cache_invalidate_watch_drop IS
+  'cache_invalidate: sees to it that dropped tables are noticed also where the library is not preloaded.';
 
 -- Targets.
 CREATE FUNCTION @extschema@.cache_invalidate_fdw_validator(options text[], catalog oid) RETURNS void

@@ -61,7 +61,9 @@ SELECT without_times(test_cache_invalidation('tasks'));
 ROLLBACK;
 
 -- trigger_error_log: written after the commit, and not for what was rolled back
+SET session_replication_role = replica;
 ALTER TABLE tasks RENAME COLUMN project_id TO project;
+RESET session_replication_role;
 BEGIN;
 DELETE FROM tasks WHERE id = 1;
 ROLLBACK;

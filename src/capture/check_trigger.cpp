@@ -1,11 +1,13 @@
 // The event trigger that checks CREATE TRIGGER: a mistake in the arguments is told to who makes it, when he
 // makes it, and the columns that the arguments name become dependencies of the trigger.
+#include "capture/check_trigger.hpp"
+
 #include <string>
 #include <vector>
 
-#include "capture/foreign_path.hpp"
+#include "capture/blind_spots.hpp"
+#include "capture/event_trigger.hpp"
 #include "capture/table_facts.hpp"
-#include "core/rule.hpp"
 #include "pg/extension.hpp"
 #include "pg/guard.hpp"
 #include "pg/text.hpp"
@@ -13,10 +15,11 @@
 namespace cache_invalidate::capture {
 namespace {
 
-// The trigger as relcache has it, or nullptr. The relation stays open.
+// The trigger, or nullptr. A copy: the relcache may build its own anew at each look into the catalogs.
 const Trigger* find_trigger(Relation table, const char* name) {
-  const TriggerDesc* triggers = table->trigdesc;
-  for (int i = 0; triggers != nullptr && i < triggers->numtriggers; ++i) {
+  if (table->trigdesc == nullptr) return nullptr;
+  const TriggerDesc* triggers = CopyTriggerDesc(table->trigdesc);
+  for (int i = 0; i < triggers->numtriggers; ++i) {
     if (strcmp(triggers->triggers[i].tgname, name) == 0) return &triggers->triggers[i];
   }
   return nullptr;
@@ -86,7 +89,45 @@ void check_servers(const Trigger& trigger, const std::vector<std::string>& serve
   }
 }
 
+// Throws what is wrong with them.
 void check_arguments(const Trigger& trigger, Relation table) {
+  PathDependencies paths;
+  core::Result<core::Rule> rule = bind_trigger(trigger, table, &paths);
+  if (!rule.ok()) throw pg::ReportedError(rule.error());
+  pg::guarded([&] {
+    check_servers(trigger, rule.value().servers);
+    depend_on_columns(trigger, table, rule.value());
+    depend_on_paths(trigger, paths);
+  });
+}
+
+// `schema`: of a statement inside CREATE SCHEMA that names none.
+void check_statement(const CreateTrigStmt& statement, const char* schema) {
+  RangeVar name = *statement.relation;
+  if (name.schemaname == nullptr) name.schemaname = const_cast<char*>(schema);
+  Relation table = table_openrv(&name, AccessShareLock);
+  const Trigger* trigger = find_trigger(table, statement.trigname);
+  if (trigger != nullptr && pg::is_trigger_function(trigger->tgfoid)) {
+    check_table(table);
+    check_timing(*trigger);
+    check_arguments(*trigger, table);
+    if (TRIGGER_FOR_ROW(trigger->tgtype)) warn_of_blind_spots(table);
+  }
+  table_close(table, AccessShareLock);
+}
+
+void check_schema(const CreateSchemaStmt& statement) {
+  const char* schema = statement.schemaname != nullptr ? statement.schemaname : get_rolespec_name(statement.authrole);
+  ListCell* cell;
+  foreach (cell, statement.schemaElts) {
+    const auto* element = static_cast<const Node*>(lfirst(cell));
+    if (IsA(element, CreateTrigStmt)) check_statement(*reinterpret_cast<const CreateTrigStmt*>(element), schema);
+  }
+}
+
+}  // namespace
+
+core::Result<core::Rule> bind_trigger(const Trigger& trigger, Relation table, PathDependencies* paths) {
   core::TableFacts facts;
   std::vector<std::string> arguments;
   pg::guarded([&] {
@@ -94,41 +135,20 @@ void check_arguments(const Trigger& trigger, Relation table) {
     read_arguments(trigger, arguments);
   });
   core::Result<core::RuleSpec> spec = core::parse_rule(arguments);
-  if (!spec.ok()) throw pg::ReportedError(spec.error());
-  PathDependencies paths;
+  if (!spec.ok()) return spec.error();
   ForeignSteps steps;
   for (const core::ColumnPath& path : core::foreign_paths(spec.value())) {
-    const core::Result<ForeignPath> resolved = resolve_path(table, path, steps, CurrentMemoryContext, &paths);
-    if (!resolved.ok()) throw pg::ReportedError(resolved.error());
+    const core::Result<ForeignPath> resolved = resolve_path(table, path, steps, CurrentMemoryContext, paths);
+    if (!resolved.ok()) return resolved.error();
     facts.paths.push_back({path, resolved.value().json_kind});
   }
-  core::Result<core::Rule> rule = core::bind_rule(spec.value(), facts);
-  if (!rule.ok()) throw pg::ReportedError(rule.error());
-  pg::guarded([&] {
-    check_servers(trigger, spec.value().servers);
-    depend_on_columns(trigger, table, rule.value());
-    depend_on_paths(trigger, paths);
-  });
+  return core::bind_rule(spec.value(), facts);
 }
 
-}  // namespace
-
 CACHE_INVALIDATE_FUNCTION(check_trigger) {
-  if (!CALLED_AS_EVENT_TRIGGER(fcinfo)) {
-    ereport(ERROR, (errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
-                    errmsg("not called by the event trigger manager")));
-  }
-  const auto* data = reinterpret_cast<EventTriggerData*>(fcinfo->context);
-  if (!IsA(data->parsetree, CreateTrigStmt)) return PointerGetDatum(nullptr);
-  auto* statement = reinterpret_cast<CreateTrigStmt*>(data->parsetree);
-  Relation table = table_openrv(statement->relation, AccessShareLock);
-  const Trigger* trigger = find_trigger(table, statement->trigname);
-  if (trigger != nullptr && pg::is_trigger_function(trigger->tgfoid)) {
-    check_table(table);
-    check_timing(*trigger);
-    check_arguments(*trigger, table);
-  }
-  table_close(table, AccessShareLock);
+  const Node* statement = event_trigger_data(fcinfo).parsetree;
+  if (IsA(statement, CreateTrigStmt)) check_statement(*reinterpret_cast<const CreateTrigStmt*>(statement), nullptr);
+  if (IsA(statement, CreateSchemaStmt)) check_schema(*reinterpret_cast<const CreateSchemaStmt*>(statement));
   return PointerGetDatum(nullptr);
 }
 

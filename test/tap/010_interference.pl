@@ -72,6 +72,7 @@ ok($other->wait_gone('item:33', 10), 'and has what was committed right after it 
 $node->safe_psql('app', q(
     CREATE TABLE broken (id int PRIMARY KEY, a int);
     CREATE TRIGGER broken AFTER INSERT OR DELETE ON broken FOR EACH ROW EXECUTE FUNCTION notify_cache_invalidation('key=b:{a}');
+    SET session_replication_role = replica;
     ALTER TABLE broken RENAME COLUMN a TO b;));
 my $lock = $node->background_psql('app');
 $lock->query_safe('BEGIN; LOCK TABLE trigger_error_log IN SHARE MODE');

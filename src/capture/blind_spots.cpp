@@ -1,0 +1,97 @@
+#include "capture/blind_spots.hpp"
+
+#include "capture/table_changes.hpp"
+
+namespace cache_invalidate::capture {
+namespace {
+
+constexpr int kMostNames = 5;
+
+// "a", "b" and 3 more
+const char* list_names(const List* tables) {
+  StringInfoData text;
+  initStringInfo(&text);
+  for (int i = 0; i < list_length(tables) && i < kMostNames; ++i) {
+    const char* name = get_rel_name(list_nth_oid(tables, i));
+    appendStringInfo(&text, "%s\"%s\"", i > 0 ? ", " : "", name != nullptr ? name : "");
+  }
+  if (list_length(tables) > kMostNames) appendStringInfo(&text, " and %d more", list_length(tables) - kMostNames);
+  return text.data;
+}
+
+void warn_of_children(const char* parents, const List* children) {
+  if (children == NIL) return;
+  ereport(WARNING, (errmsg("rows of %s change without a trigger", list_names(children)),
+                    errdetail("Inheritance children do not inherit the row triggers of %s.", parents),
+                    errhint("Create cache invalidation triggers on each child too.")));
+}
+
+void warn_of_unlogged(const List* tables) {
+  if (tables == NIL) return;
+  ereport(WARNING, (errmsg("rows of %s can be lost without a trigger", list_names(tables)),
+                    errdetail("A crash of the server empties unlogged tables."),
+                    errhint("Use SET LOGGED, or delete what caches hold of the rows after a crash.")));
+}
+
+void warn_of_foreign(const List* tables) {
+  if (tables == NIL) return;
+  ereport(WARNING, (errmsg("rows of %s can change without a trigger", list_names(tables)),
+                    errdetail("Of a foreign table only the changes that are made through it are seen."),
+                    errhint("Let the keys expire, or invalidate also where the rows are stored.")));
+}
+
+// The table and what it inherits from, at any distance.
+List* find_ancestors(Oid table) {
+  List* found = list_make1_oid(table);
+  Relation catalog = table_open(InheritsRelationId, AccessShareLock);
+  for (int i = 0; i < list_length(found); ++i) {
+    ScanKeyData key;
+    ScanKeyInit(&key, Anum_pg_inherits_inhrelid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(list_nth_oid(found, i)));
+    SysScanDesc scan = systable_beginscan(catalog, InheritsRelidSeqnoIndexId, true, nullptr, 1, &key);
+    while (HeapTuple tuple = systable_getnext(scan)) {
+      found = list_append_unique_oid(found, reinterpret_cast<Form_pg_inherits>(GETSTRUCT(tuple))->inhparent);
+    }
+    systable_endscan(scan);
+  }
+  table_close(catalog, AccessShareLock);
+  return found;
+}
+
+}  // namespace
+
+void warn_of_blind_spots(Relation table) {
+  const bool is_partitioned = table->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
+  List* children = NIL;
+  List* unlogged = NIL;
+  List* foreign = NIL;
+  ListCell* cell;
+  foreach (cell, find_all_inheritors(RelationGetRelid(table), NoLock, nullptr)) {
+    const Oid member = lfirst_oid(cell);
+    if (member != RelationGetRelid(table) && !is_partitioned) {
+      if (!has_row_triggers(member)) children = lappend_oid(children, member);
+      continue;
+    }
+    const char kind = get_rel_relkind(member);
+    if (kind == RELKIND_FOREIGN_TABLE) foreign = lappend_oid(foreign, member);
+    if (kind == RELKIND_RELATION && get_rel_persistence(member) == RELPERSISTENCE_UNLOGGED) unlogged = lappend_oid(unlogged, member);
+  }
+  warn_of_children(list_names(list_make1_oid(RelationGetRelid(table))), children);
+  warn_of_unlogged(unlogged);
+  warn_of_foreign(foreign);
+}
+
+void warn_of_parents(Oid child, const List* parents) {
+  List* covered = NIL;
+  ListCell* parent;
+  foreach (parent, parents) {
+    const Oid oid = RangeVarGetRelid(static_cast<const RangeVar*>(lfirst(parent)), NoLock, true);
+    if (!OidIsValid(oid)) continue;
+    ListCell* ancestor;
+    foreach (ancestor, find_ancestors(oid)) {
+      if (has_row_triggers(lfirst_oid(ancestor))) covered = list_append_unique_oid(covered, lfirst_oid(ancestor));
+    }
+  }
+  if (covered != NIL && !has_row_triggers(child)) warn_of_children(list_names(covered), list_make1_oid(child));
+}
+
+}  // namespace cache_invalidate::capture
