@@ -125,6 +125,7 @@ REGRESS = \
 	statements \
 	cascades \
 	ddl \
+	ddl_capture \
 	keys \
 	paths \
 	types \
@@ -145,4 +146,5 @@ ISOLATION = \
 	overlap \
 	explain \
 	paths \
+	table_changes \
 	two_phase

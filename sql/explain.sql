@@ -120,7 +120,9 @@ SELECT item FROM journal.waiting();
 -- What cannot be computed: the error that would be logged, and what is deleted instead
 CREATE TABLE changed (id integer PRIMARY KEY, old_name text);
 CREATE TRIGGER cache AFTER INSERT ON changed FOR EACH ROW EXECUTE FUNCTION notify_cache_invalidation('key=c:{old_name}', 'key=c:{id}', 'channel=');
+SET session_replication_role = replica;
 ALTER TABLE changed RENAME COLUMN old_name TO new_name;
+RESET session_replication_role;
 SELECT * FROM explain('changed', 'INSERT', new => '{"id": 1, "new_name": "x"}');
 
 -- Names and values as they are; members that are no columns; a column that was dropped

@@ -65,7 +65,9 @@ COMMIT;
 INSERT INTO plain VALUES (2, NULL, 1);
 UPDATE plain SET id = 3 WHERE id = 2;
 DELETE FROM plain WHERE id = 3;
+SET session_replication_role = replica;
 ALTER TABLE plain RENAME COLUMN title TO name;
+RESET session_replication_role;
 UPDATE plain SET name = 'third';
 SELECT tx, item FROM journal.waiting();
 DROP TABLE plain;
@@ -227,6 +229,7 @@ SELECT octet_length(substring(line FROM 'with payload "(.*)" received from serve
        (SELECT string_agg(key, ' ' ORDER BY key COLLATE "C") FROM jsonb_object_keys(message) key) AS members
   FROM messages JOIN received USING (number) ORDER BY number;
 
+UNLISTEN *;
 SET client_min_messages = warning;
 DROP SCHEMA app, journal CASCADE;
 DROP EXTENSION cache_invalidate CASCADE;
