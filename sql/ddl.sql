@@ -148,6 +148,11 @@ INSERT INTO late VALUES (1, 'one'), (2, 'two');
 UPDATE late SET id = 3 - id;
 SELECT tx, item FROM journal.waiting() ORDER BY tx, item COLLATE "C";
 
+-- A row that moves between partitions is a DELETE and an INSERT to triggers
+CREATE TABLE moving (id integer, region text) PARTITION BY LIST (region);
+CREATE TRIGGER cache AFTER UPDATE ON moving FOR EACH ROW EXECUTE FUNCTION notify_cache_invalidation('key=moving:{id}');
+CREATE OR REPLACE TRIGGER cache AFTER INSERT OR UPDATE OR DELETE ON moving FOR EACH ROW EXECUTE FUNCTION notify_cache_invalidation('key=moving:{id}');
+
 SET client_min_messages = warning;
 DROP SCHEMA app, another, journal CASCADE;
 DROP EXTENSION cache_invalidate CASCADE;

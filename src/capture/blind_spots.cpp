@@ -40,6 +40,14 @@ void warn_of_foreign(const List* tables) {
                     errhint("Let the keys expire, or invalidate also where the rows are stored.")));
 }
 
+void warn_of_moves(const Trigger& trigger, Relation table) {
+  if (!TRIGGER_FOR_UPDATE(trigger.tgtype) || (TRIGGER_FOR_INSERT(trigger.tgtype) && TRIGGER_FOR_DELETE(trigger.tgtype))) return;
+  ereport(WARNING, (errmsg("trigger \"%s\" does not see rows of \"%s\" that move between partitions", trigger.tgname,
+                           RelationGetRelationName(table)),
+                    errdetail("An UPDATE that moves a row fires the triggers for DELETE and INSERT instead."),
+                    errhint("Write AFTER INSERT OR UPDATE OR DELETE.")));
+}
+
 // The table and what it inherits from, at any distance.
 List* find_ancestors(Oid table) {
   List* found = list_make1_oid(table);
@@ -59,8 +67,9 @@ List* find_ancestors(Oid table) {
 
 }  // namespace
 
-void warn_of_blind_spots(Relation table) {
+void warn_of_blind_spots(const Trigger& trigger, Relation table) {
   const bool is_partitioned = table->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
+  if (is_partitioned) warn_of_moves(trigger, table);
   List* children = NIL;
   List* unlogged = NIL;
   List* foreign = NIL;

@@ -6,8 +6,9 @@
 
 namespace cache_invalidate::capture {
 
-// When a row trigger is made: inheritance children, unlogged and foreign tables. May raise an error.
-void warn_of_blind_spots(Relation table);
+// When a row trigger is made: inheritance children, unlogged and foreign tables, rows that move between partitions. May
+// raise an error.
+void warn_of_blind_spots(const Trigger& trigger, Relation table);
 
 // When a table gets new parents by inheritance, a list of RangeVar. May raise an error.
 void warn_of_parents(Oid child, const List* parents);

@@ -111,7 +111,7 @@ void check_statement(const CreateTrigStmt& statement, const char* schema) {
     check_table(table);
     check_timing(*trigger);
     check_arguments(*trigger, table);
-    if (TRIGGER_FOR_ROW(trigger->tgtype)) warn_of_blind_spots(table);
+    if (TRIGGER_FOR_ROW(trigger->tgtype)) warn_of_blind_spots(*trigger, table);
   }
   table_close(table, AccessShareLock);
 }
