@@ -91,6 +91,8 @@ const core::Vocabulary& resolved_vocabulary(Oid wrapper) {
       if (!pg::may_use_server(servers[j].oid, known.requests[i].owner)) continue;
       known.vocabulary.scopes[i].push_back(servers[j].oid);
     }
+    // The catalog has no order.
+    std::sort(known.vocabulary.scopes[i].begin(), known.vocabulary.scopes[i].end());
   }
   return known.vocabulary;
 }
