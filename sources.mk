@@ -35,7 +35,8 @@ PG_SRCS = \
 	src/pg/extension.cpp \
 	src/pg/guard.cpp \
 	src/pg/module.cpp \
-	src/pg/settings.cpp
+	src/pg/settings.cpp \
+	src/pg/text.cpp
 CAPTURE_SRCS = \
 	src/capture/blind_spots.cpp \
 	src/capture/check_ddl.cpp \

@@ -22,6 +22,10 @@ UPDATE "straße" SET "größe" = chr(128) || 'ascii' WHERE id = 1;
 TRUNCATE "straße";
 SELECT tx, item FROM journal.waiting() ORDER BY tx, item COLLATE "C";
 SELECT count(*) FROM (TABLE cache_invalidation_journal_0 UNION ALL TABLE cache_invalidation_journal_1) j (batch) WHERE position('\x73747261c39f653a67726fc39f2a' IN batch) > 0;
+-- What is wrong is told in the database's encoding, and what that does not have by a question mark
+CREATE TRIGGER wrong AFTER INSERT ON "straße" FOR EACH ROW EXECUTE FUNCTION notify_cache_invalidation('key={größt}');
+CREATE TRIGGER wrong AFTER INSERT ON "straße" FOR EACH ROW EXECUTE FUNCTION notify_cache_invalidation('payload={"ö": "{ö\u65e5n}"}');
+CREATE SERVER wrong FOREIGN DATA WRAPPER cache_invalidate OPTIONS (url 'unix:///größe', enabled 'größe');
 
 -- EUC_JP: and a character that UTF-8 does not have. The statement succeeds, and all that the templates could name is stale
 \c regress_cache_euc_jp
@@ -37,6 +41,21 @@ SELECT * FROM journal.waiting();
 UPDATE "表" SET "名" = convert_from('\xf5a1', 'EUC_JP') WHERE id = 1;
 UPDATE "表" SET "名" = '戻' WHERE id = 1;
 SELECT * FROM journal.waiting() WHERE item LIKE 'error%' OR item LIKE 'pattern 鍵%';
+-- A name may have such a character, too, a prefix of keys may not
+DO $$
+DECLARE
+  odd text := convert_from('\xf5a1', 'EUC_JP');
+BEGIN
+  EXECUTE format('ALTER TABLE "表" ADD %I text', odd);
+  EXECUTE format('CREATE SERVER %I FOREIGN DATA WRAPPER cache_invalidate OPTIONS (url ''redis://127.0.0.1'')', odd);
+  UPDATE "表" SET "名" = '木' WHERE id = 1;
+  BEGIN
+    EXECUTE format('CREATE SERVER wrong FOREIGN DATA WRAPPER cache_invalidate OPTIONS (url ''redis://127.0.0.1'', key_prefix %L)', odd);
+  EXCEPTION WHEN untranslatable_character THEN
+    RAISE NOTICE '%', SQLERRM;
+  END;
+END $$;
+SELECT count(*) FROM (TABLE cache_invalidation_journal_0 UNION ALL TABLE cache_invalidation_journal_1) j (batch) WHERE position('\xe98db53ae69ca8' IN batch) > 0;
 
 -- SQL_ASCII: bytes, whatever they are; in a message, which must be UTF-8, what is none is replaced
 \c regress_cache_ascii

@@ -83,7 +83,7 @@ Relation open_own_table(Oid table) {
   return relation_open(table, AccessShareLock);
 }
 
-// One row of the result. Texts are UTF-8, and nullptr is NULL.
+// One row of the result. nullptr is NULL. Item and channel are UTF-8.
 struct Line {
   const char* kind;
   const std::string* item;
@@ -104,7 +104,7 @@ class Output {
   int lines() const { return lines_; }
 
  private:
-  static Datum text_of(const std::string& text) { return PointerGetDatum(cstring_to_text(pg::from_utf8(text))); }
+  static Datum text_of(const std::string& text) { return PointerGetDatum(cstring_to_text(pg::from_utf8_anyhow(text.c_str()))); }
   static Datum name_of(const char* name) { return DirectFunctionCall1(namein, CStringGetDatum(name)); }
   void store(const Line& line) {
     Datum values[5] = {name_of(trigger_.tgname), CStringGetTextDatum(line.kind), text_of(*line.item)};
@@ -172,8 +172,9 @@ void put_message(const core::BatchReader::Item& found, const core::BatchHeader& 
   message.id = found.id;
   message.fields = found.fields;
   message.origin = origin;
-  const std::string text = core::render_payload(message, GetDatabaseEncoding() != PG_UTF8, RecoveryInProgress() ? 0 : GetXLogInsertRecPtr());
-  const std::string channel = found.shape->has_channel ? found.shape->channel : std::string(settings::notify_channel);
+  const std::uint64_t position = RecoveryInProgress() ? 0 : GetXLogInsertRecPtr();
+  const std::string text = core::render_payload(message, GetDatabaseEncoding() != PG_UTF8, position);
+  const std::string channel = found.shape->has_channel ? found.shape->channel : std::string(pg::to_utf8_anyhow(settings::notify_channel));
   out.put({"message", &text, nullptr, channel.empty() ? nullptr : &channel});
 }
 

@@ -13,6 +13,7 @@
 #include "pg/background.hpp"
 #include "pg/extension.hpp"
 #include "pg/guard.hpp"
+#include "pg/text.hpp"
 
 namespace cache_invalidate::admin {
 namespace {
@@ -124,18 +125,18 @@ void append_targets(std::string& out, journal::Board& board, const Answer& answe
     }
     if (target.acknowledged == 0 && problem[0] == '\0') problem = "no acknowledgement within 10 s";
     const ForeignServer* server = GetForeignServerExtended(target.server, FSV_MISSING_OK);
-    append_target(out, server == nullptr ? "?" : server->servername, answer.status.committed, target.acknowledged, problem);
+    append_target(out, server == nullptr ? "?" : pg::to_utf8_anyhow(server->servername), answer.status.committed, target.acknowledged, problem);
   }
   append_target(out, "NOTIFY", answer.status.committed, answer.status.notified,
                 answer.status.notified == 0 ? "not sent within 10 s" : "");
 }
 
-// The answer; `targets` is what stands between the brackets.
+// The answer, in UTF-8; `targets` is what stands between the brackets.
 std::string report(bool success, const std::string& message, const char* table, const std::string& user, const std::string& targets) {
   std::string out = success ? "{\"success\":true,\"message\":" : "{\"success\":false,\"message\":";
   core::append_json_string(out, message);
   out += ",\"table\":";
-  core::append_json_string(out, table);
+  core::append_json_string(out, pg::to_utf8_anyhow(table));
   out += ",\"user_id\":";
   if (user.empty()) {
     out += "null";
@@ -158,7 +159,7 @@ Oid find_table(const char* name, std::string& problem) {
     // Not a name at all, or of another database.
   }
   if (!OidIsValid(table)) {
-    problem = std::string("table \"") + name + "\" does not exist";
+    problem = std::string("table \"") + pg::to_utf8_anyhow(name) + "\" does not exist";
     return InvalidOid;
   }
   Relation relation = relation_open(table, AccessShareLock);
@@ -169,7 +170,7 @@ Oid find_table(const char* name, std::string& problem) {
   }
   relation_close(relation, AccessShareLock);
   if (has_trigger) return table;
-  problem = std::string("table \"") + name + "\" has no enabled trigger that calls notify_cache_invalidation()";
+  problem = std::string("table \"") + pg::to_utf8_anyhow(name) + "\" has no enabled trigger that calls notify_cache_invalidation()";
   return InvalidOid;
 }
 
@@ -240,8 +241,7 @@ CACHE_INVALIDATE_FUNCTION(test) {
     memcpy(copy, text.c_str(), text.size() + 1);
     result = copy;
   }
-  result = pg_any_to_server(result, static_cast<int>(strlen(result)), PG_UTF8);
-  PG_RETURN_TEXT_P(cstring_to_text(result));
+  PG_RETURN_TEXT_P(cstring_to_text(pg::from_utf8_anyhow(result)));
 }
 
 // The transaction that is tested: one key for every server of the table's owner, one message.
@@ -256,7 +256,7 @@ CACHE_INVALIDATE_WORKER_MAIN(test_worker_main) {
     const std::uint32_t scope = capture::scope_number(owner_of(order.table), {});
     const std::string id = std::to_string(order.id);
     core::Shape shape;
-    shape.name = table;
+    shape.name = pg::to_utf8_anyhow(table);
     std::string fields;
     if (order.has_user) fields = "\"user_id\":\"" + uuid_text(order.user) + "\"";
     std::string probe;

@@ -3,6 +3,7 @@
 #include "journal/board.hpp"
 #include "pg/extension.hpp"
 #include "pg/guard.hpp"
+#include "pg/text.hpp"
 
 namespace cache_invalidate::admin {
 namespace {
@@ -94,7 +95,7 @@ CACHE_INVALIDATE_FUNCTION(targets) {
     row.add_time(status.changed);
     char problem[sizeof status.problem];
     strlcpy(problem, status.problem, sizeof problem);
-    row.add_text(problem);
+    row.add_text(pg::from_utf8_anyhow(problem));
     row.add_count(&status.pending);
     row.add(BoolGetDatum(status.reads_journal));
     for (pg_atomic_uint64* counter : {&status.keys, &status.commands, &status.bytes, &status.connects, &status.failures}) {

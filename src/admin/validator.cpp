@@ -5,6 +5,7 @@
 #include "delivery/ddl_watch.hpp"
 #include "delivery/target_catalog.hpp"
 #include "pg/guard.hpp"
+#include "pg/text.hpp"
 
 namespace cache_invalidate::admin {
 namespace {
@@ -14,11 +15,18 @@ void require(const core::Result<T>& result) {
   if (!result.ok()) throw pg::ReportedError(result.error());
 }
 
+// A character that Redis could not be told is refused here. May raise an error.
+void require_utf8(List* options) {
+  ListCell* cell;
+  foreach (cell, options) pg::to_utf8(defGetString(static_cast<DefElem*>(lfirst(cell))));
+}
+
 }  // namespace
 
 CACHE_INVALIDATE_FUNCTION(fdw_validator) {
   const Oid catalog = PG_GETARG_OID(1);
   List* list = untransformRelOptions(PG_GETARG_DATUM(0));
+  require_utf8(list);
   std::vector<delivery::OptionText> options;
   pg::guarded([&] { delivery::copy_options(list, options); });
   if (catalog == ForeignServerRelationId) {

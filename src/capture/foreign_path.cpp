@@ -159,7 +159,7 @@ class Resolver {
     bool exists = false;
     const char* table_name = nullptr;
     pg::guarded([&] {
-      table_name = pg::to_utf8(RelationGetRelationName(table));
+      table_name = pg::to_utf8_anyhow(RelationGetRelationName(table));
       const AttrNumber column = get_attnum(RelationGetRelid(table), pg::from_utf8(path_[place]));
       exists = column > 0;
       if (exists) count = find_keys(table, column, &key);

@@ -13,7 +13,7 @@ bool add_primary_key(Relation table, Oid index, core::TableFacts& facts) {
   const bool is_key = row->indisprimary && row->indisvalid;
   for (int i = 0; is_key && i < row->indnkeyatts; ++i) {
     const Form_pg_attribute column = TupleDescAttr(RelationGetDescr(table), row->indkey.values[i] - 1);
-    facts.primary_key.emplace_back(pg::to_utf8(NameStr(column->attname)));
+    facts.primary_key.emplace_back(pg::to_utf8_anyhow(NameStr(column->attname)));
   }
   facts.primary_key_deferrable = is_key && !row->indimmediate;
   ReleaseSysCache(tuple);
@@ -59,13 +59,13 @@ void require_select(Oid table, AttrNumber column) {
 
 void read_table_facts(Relation table, core::TableFacts& facts) {
   const Oid root = reported_table(table);
-  facts.schema = pg::to_utf8(get_namespace_name(get_rel_namespace(root)));
-  facts.table = pg::to_utf8(get_rel_name(root));
+  facts.schema = pg::to_utf8_anyhow(get_namespace_name(get_rel_namespace(root)));
+  facts.table = pg::to_utf8_anyhow(get_rel_name(root));
   const TupleDesc descriptor = RelationGetDescr(table);
   for (int i = 0; i < descriptor->natts; ++i) {
     const Form_pg_attribute column = TupleDescAttr(descriptor, i);
     if (column->attisdropped) continue;
-    facts.columns.push_back({pg::to_utf8(NameStr(column->attname)), column->attnum, json_kind_of(column->atttypid)});
+    facts.columns.push_back({pg::to_utf8_anyhow(NameStr(column->attname)), column->attnum, json_kind_of(column->atttypid)});
   }
   ListCell* cell;
   foreach (cell, RelationGetIndexList(table)) {

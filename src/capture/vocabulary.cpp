@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "pg/text.hpp"
+
 namespace cache_invalidate::capture {
 namespace {
 
@@ -27,7 +29,7 @@ void on_catalog_change(Datum /*argument*/, int /*cache*/, uint32 /*hash*/) { sta
 
 struct Server {
   Oid oid;
-  const char* name;
+  const char* name;  // UTF-8, as in rules
 };
 
 // The extension's servers, in palloc'd memory.
@@ -44,7 +46,7 @@ Server* read_servers(Oid wrapper, int* count) {
       room *= 2;
       servers = static_cast<Server*>(repalloc(servers, sizeof(Server) * static_cast<Size>(room)));
     }
-    servers[(*count)++] = {row->oid, pstrdup(NameStr(row->srvname))};
+    servers[(*count)++] = {row->oid, pg::to_utf8_anyhow(pstrdup(NameStr(row->srvname)))};
   }
   systable_endscan(scan);
   table_close(catalog, AccessShareLock);

@@ -28,7 +28,7 @@ SignalTransaction::SignalTransaction() {
 }
 
 bool SignalTransaction::notify(const core::Message& message) {
-  const char* channel = message.shape.has_channel ? pg::from_utf8(message.shape.channel) : settings::notify_channel;
+  const char* channel = message.shape.has_channel ? pg::from_utf8_anyhow(message.shape.channel.c_str()) : settings::notify_channel;
   if (channel[0] == '\0') return false;
   // Async_Notify copies both. Kept outside this frame, over which an error of it would jump.
   static std::string* payload = new std::string();
@@ -53,8 +53,8 @@ void SignalTransaction::log_error(const std::string& table, const std::string& o
       "VALUES ($1, $2, $3, $4, $5)",
       quote_identifier(get_namespace_name(extension->schema)));
   Oid types[] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID};
-  Datum values[] = {CStringGetTextDatum(pg::from_utf8(table)), CStringGetTextDatum(pg::from_utf8(operation)),
-                    CStringGetTextDatum(pg::from_utf8(message)), CStringGetTextDatum(pg::from_utf8(context)),
+  const auto text_of = [](const std::string& text) { return CStringGetTextDatum(pg::from_utf8_anyhow(text.c_str())); };
+  Datum values[] = {text_of(table), text_of(operation), text_of(message), text_of(context),
                     TimestampTzGetDatum(pg::server_time(time))};
   SPI_execute_with_args(sql, lengthof(types), types, values, nullptr, false, 0);
 }

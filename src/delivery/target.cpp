@@ -4,6 +4,7 @@
 #include <random>
 
 #include "pg/settings.hpp"
+#include "pg/text.hpp"
 
 namespace cache_invalidate::delivery {
 namespace {
@@ -69,7 +70,7 @@ void Target::set_state(journal::TargetState state, const std::string& problem) {
   // One line a change of state, not one an attempt.
   if (same) return;
   if (state == journal::TargetState::down) {
-    ereport(LOG, (errmsg("cache_invalidate: server \"%s\" is down: %s", definition_.name.c_str(), problem.c_str())));
+    ereport(LOG, (errmsg("cache_invalidate: server \"%s\" is down: %s", definition_.name.c_str(), pg::from_utf8_anyhow(problem.c_str()))));
   } else if (state == journal::TargetState::up && was_down) {
     ereport(LOG, (errmsg("cache_invalidate: server \"%s\" is up again", definition_.name.c_str())));
   }
@@ -288,7 +289,7 @@ bool Target::single_out(const Command& command, const std::string& code) {
     }
     return true;
   }
-  ereport(LOG, (errmsg("cache_invalidate: server \"%s\" refuses a key with %s: it is given up", definition_.name.c_str(), code.c_str())));
+  ereport(LOG, (errmsg("cache_invalidate: server \"%s\" refuses a key with %s: it is given up", definition_.name.c_str(), pg::from_utf8_anyhow(code.c_str()))));
   if (status_ != nullptr) {
     strlcpy(status_->problem, ("a key was refused with " + code + ": grant the user the keys of the triggers").c_str(),
             sizeof status_->problem);

@@ -1,5 +1,7 @@
 #include "delivery/target_catalog.hpp"
 
+#include "pg/text.hpp"
+
 namespace cache_invalidate::delivery {
 namespace {
 
@@ -20,8 +22,8 @@ void copy_options(List* options, std::vector<OptionText>& out) {
   ListCell* cell;
   foreach (cell, options) {
     auto* option = static_cast<DefElem*>(lfirst(cell));
-    const char* value = defGetString(option);
-    out.push_back({option->defname, value});
+    const char* name = pg::to_utf8_anyhow(option->defname);
+    out.push_back({name, pg::to_utf8_anyhow(defGetString(option))});
   }
 }
 

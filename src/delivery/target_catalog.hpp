@@ -21,7 +21,7 @@ struct TargetDefinition {
   }
 };
 
-// Copies a list of options of the catalogs. May raise an error: what it fills must be owned by the caller.
+// Copies a list of options of the catalogs, as UTF-8: Redis gets the same bytes whatever the database. May raise an error: what it fills must be owned by the caller.
 void copy_options(List* options, std::vector<OptionText>& out);
 
 // Fills `targets`. The mapping is that of the extension's owner, else of the server's owner, else of PUBLIC.

@@ -10,6 +10,7 @@
 
 namespace cache_invalidate::delivery {
 
+// UTF-8, and so is what becomes of it.
 struct OptionText {
   std::string name;
   std::string value;

@@ -38,7 +38,7 @@ struct TargetStatus {
   bool reads_journal;            // owes more than memory holds
   TimestampTz changed;           // of `state`
   TimestampTz acknowledged;      // last acknowledgement
-  char problem[256];             // why it is not up; never a secret
+  char problem[256];             // why it is not up, in UTF-8, perhaps cut; never a secret
 };
 
 // One end-to-end test: which targets have acknowledged it, and when.

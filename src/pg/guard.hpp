@@ -30,7 +30,7 @@ class PgError : public std::exception {
   ErrorData* data_;
 };
 
-// An error of ours on its way through C++ scopes.
+// An error of ours, told in UTF-8, on its way through C++ scopes.
 class ReportedError : public std::exception {
  public:
   explicit ReportedError(core::Error error) : error_(std::move(error)) {}

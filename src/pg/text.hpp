@@ -23,4 +23,9 @@ inline const char* from_utf8(const std::string& text) {
   return needs_conversion() ? pg_any_to_server(text.c_str(), static_cast<int>(text.size()), PG_UTF8) : text.c_str();
 }
 
+// The same for what must not fail because of a character: names in the user's statement, what the worker reads, what
+// is only shown. What is broken, or has no counterpart, becomes '?'; outside a transaction all that is not ASCII does.
+const char* to_utf8_anyhow(const char* text);
+const char* from_utf8_anyhow(const char* text);
+
 }  // namespace cache_invalidate::pg

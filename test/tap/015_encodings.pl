@@ -87,6 +87,10 @@ for my $encoding (qw(EUC_JP LATIN1 UTF8)) {
     $node->safe_psql($database, "ALTER TABLE named RENAME TO \"$table\"");
     ($status, $said) = $node->psql($database, "SELECT test_cache_invalidation('$table')");
     like($said, qr/"success":true,.*"table":"$table"/, "$encoding: and the table");
+    is($node->safe_psql($database, "SELECT item FROM explain_cache_invalidation('$table', 'INSERT', new => '{\"id\": 2, \"$table\": 8}') WHERE server = '$table' ORDER BY item"),
+        "$table:all:8\n$table:one:8", "$encoding: explain_cache_invalidation() knows the server and its prefix");
+    $node->safe_psql($database, "ALTER SERVER \"$table\" OPTIONS (SET url 'unix:///none/$table')");
+    ok($node->poll_query_until($database, "SELECT problem LIKE '%unix:///none/$table%' FROM cache_invalidation_targets WHERE server = '$table'"), "$encoding: its problem is told");
 }
 
 $node->stop;
