@@ -96,6 +96,7 @@ UNIT_TESTS = \
 	test/unit/expand_test.cpp \
 	test/unit/json_parser_test.cpp \
 	test/unit/json_test.cpp \
+	test/unit/message_queue_bytes_test.cpp \
 	test/unit/message_queue_test.cpp \
 	test/unit/net_effect_test.cpp \
 	test/unit/parts_test.cpp \

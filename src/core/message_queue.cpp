@@ -41,6 +41,7 @@ void MessageQueue::add(const Shape& shape, Operation operation, std::string_view
     queue_.pop_back();
     throw;
   }
+  bytes_ += queue_.back().message.text_size();
 }
 
 void MessageQueue::note_part(BatchHeader part) {
@@ -51,6 +52,7 @@ void MessageQueue::note_part(BatchHeader part) {
 void MessageQueue::add_part(Message message, std::uint32_t shape_number, bool exact, std::uint64_t position) {
   trim();
   queue_.push_back({std::move(message), position, position, false, true, exact, shape_number});
+  bytes_ += queue_.back().message.text_size();
   ++new_parts_;
 }
 
@@ -77,8 +79,15 @@ void MessageQueue::enlist(std::size_t place) {
     ++done_;
     // A scan of the journal may meet the newer one first.
     if (older.message.origin.time > message.origin.time) message.origin = older.message.origin;
+    release(older);
   }
   newest = place;
+}
+
+// Its place stays until it is trimmed, its text goes at once: few places may hold much.
+void MessageQueue::release(Waiting& waiting) {
+  bytes_ -= waiting.message.text_size();
+  const Message gone = std::move(waiting.message);
 }
 
 const MessageQueue::Waiting* MessageQueue::front() {
@@ -89,6 +98,7 @@ const MessageQueue::Waiting* MessageQueue::front() {
 }
 
 void MessageQueue::pop() {
+  release(queue_[head_]);
   ++head_;
   ++done_;
   reset_if_drained();
@@ -190,7 +200,10 @@ void MessageQueue::fold_parts() {
     if (!waiting.is_part) continue;
     const Record& record = records[*next++];
     waiting.folded = place != record.newest || record.effect.is_nothing();
-    if (waiting.folded) ++folded_;
+    if (waiting.folded) {
+      ++folded_;
+      release(waiting);
+    }
     waiting.message.operation = record.effect.operation();
     waiting.exact = record.effect.is_exact();
     waiting.position = record.position;

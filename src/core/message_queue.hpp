@@ -45,6 +45,8 @@ class MessageQueue {
 
   bool empty() { return front() == nullptr; }
   std::size_t size() const { return queue_.size() - head_; }
+  // Of what its messages say. What left or folded takes none.
+  std::size_t bytes() const { return bytes_; }
   std::size_t folded() const { return folded_; }
 
   // Orders by the time at which the transactions began to commit: after a scan of the journal, whose order is
@@ -56,6 +58,7 @@ class MessageQueue {
   static constexpr std::size_t kLeastTrimmed = 1024;
 
   void enlist(std::size_t place);
+  void release(Waiting& waiting);
   void reset_if_drained();
   void trim();
   void drop_done();
@@ -71,6 +74,7 @@ class MessageQueue {
   std::vector<std::size_t> newest_;      // of each identity: its place in queue_
   std::string scratch_;
   std::size_t folded_ = 0;
+  std::size_t bytes_ = 0;
   std::unordered_map<std::uint64_t, std::int64_t> part_times_;  // of the last part of each transaction
   std::size_t new_parts_ = 0;            // messages of parts since they were folded
 };

@@ -18,6 +18,10 @@ struct Message {
   std::string id;      // empty: the whole resource
   std::string fields;  // JSON fragment, may be empty; in a custom format the values of its program
   BatchHeader origin;  // of the newest transaction that caused it
+
+  std::size_t text_size() const {
+    return shape.channel.size() + shape.name.size() + shape.payload.size() + id.size() + fields.size();
+  }
 };
 
 // Always valid JSON and never longer than kPayloadLimit: the fields go first, then the id, never the message. A program

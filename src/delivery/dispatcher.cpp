@@ -136,6 +136,7 @@ bool Dispatcher::take_chunk(std::string_view chunk, TimestampTz committed, const
       if (is_repeated(item.error)) continue;
       errors_.push_back({std::string(item.error.table), std::string(item.error.operation), std::string(item.error.message),
                          std::string(item.error.context), position_, header.time});
+      errors_bytes_ += errors_.back().text_size();
     } else if (item.kind == core::BatchReader::Kind::probe) {
       start_probe(item.bytes, committed);
     }
@@ -182,7 +183,7 @@ TimestampTz Dispatcher::gate_opens(TimestampTz now) const {
 }
 
 bool Dispatcher::signals_are_due(TimestampTz now) const {
-  return messages_.size() >= static_cast<std::size_t>(settings::batch_size) ||
+  return messages_.size() >= static_cast<std::size_t>(settings::batch_size) || is_full() ||
          now >= waiting_since_ + settings::batch_window * kMillisecond;
 }
 
@@ -213,6 +214,7 @@ bool Dispatcher::send_messages(std::uint64_t up_to, TimestampTz now) {
   for (const auto* next = messages_.front(); next != nullptr && next->position <= up_to && sending_.size() < most;
        next = messages_.front()) {
     sending_.push_back(*next);
+    sending_bytes_ += next->message.text_size();
     messages_.pop();
   }
   std::uint64_t sent = 0;
@@ -224,6 +226,7 @@ bool Dispatcher::send_messages(std::uint64_t up_to, TimestampTz now) {
     return false;
   }
   sending_.clear();
+  sending_bytes_ = 0;
   signals_backoff_.reset();
   pg_atomic_fetch_add_u64(&board_.counters.notified, sent);
   return true;
@@ -246,6 +249,7 @@ void Dispatcher::write_errors(TimestampTz now) {
   failed_writes_ = 0;
   errors_backoff_.reset();
   errors_.clear();
+  errors_bytes_ = 0;
 }
 
 void Dispatcher::hold_signals(bool hold) {

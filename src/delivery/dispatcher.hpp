@@ -44,7 +44,7 @@ class Dispatcher {
 
   std::uint64_t position() const { return position_; }
   // No more batches should be taken for now: memory is bounded.
-  bool is_full() const { return messages_.size() + sending_.size() + errors_.size() >= kMostWaiting; }
+  bool is_full() const { return waiting_count() >= kMostWaiting || waiting_bytes() >= kMostWaitingBytes; }
 
   // Drives the targets.
   void advance(TimestampTz now);
@@ -70,12 +70,17 @@ class Dispatcher {
     std::string table, operation, message, context;
     std::uint64_t position;
     std::int64_t time;
+    std::size_t text_size() const { return table.size() + operation.size() + message.size() + context.size(); }
   };
   struct Probe {
     std::uint64_t id;
     std::uint64_t position;
   };
   static constexpr std::size_t kMostWaiting = 100000;
+  static constexpr std::size_t kMostWaitingBytes = 64 * 1024 * 1024;
+
+  std::size_t waiting_count() const { return messages_.size() + sending_.size() + errors_.size(); }
+  std::size_t waiting_bytes() const { return messages_.bytes() + sending_bytes_ + errors_bytes_; }
 
   Target* find(Oid server);
   void owe_key(const core::BatchReader::Item& item, std::uint64_t xid, const ScanFilter* filter);
@@ -94,7 +99,9 @@ class Dispatcher {
   std::vector<std::unique_ptr<Target>> targets_;
   core::MessageQueue messages_;
   std::vector<core::MessageQueue::Waiting> sending_;  // taken from the queue, not yet committed
+  std::size_t sending_bytes_ = 0;
   std::vector<LoggedError> errors_;
+  std::size_t errors_bytes_ = 0;
   int failed_writes_ = 0;                // of errors_, in a row
   core::Backoff signals_backoff_;
   TimestampTz signals_retry_at_ = 0;
