@@ -203,7 +203,9 @@ void Noter::row(const RowChange& change) {
   if (problem_ != nullptr) add_error(change.operation, problem_);
   if (before.values != nullptr) add_keys(before);
   if (after.values != nullptr && after.values != before.values) add_keys(after);
-  if (rule_.sends_messages) add_messages(change.operation, before.values, after.values);
+  if (rule_.sends_messages && !changes_.is_widened(rule_.message_source())) {
+    add_messages(change.operation, before.values, after.values);
+  }
 }
 
 void Noter::table(core::Operation operation) {

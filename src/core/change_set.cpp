@@ -24,7 +24,11 @@ std::uint32_t ChangeSet::add(Kind kind, std::uint32_t owner, std::string_view by
   crowd_.reserve(crowd_.size() + 1);
   const ByteSet::Added added = items_.add(tag_of(kind, owner), bytes);
   inserted = added.inserted;
-  if (!inserted) return added.index;
+  if (!inserted) {
+    // What is wanted for itself stays, whatever becomes of the source that gave it first.
+    if (source == kNoSource) uncount(states_[added.index]);
+    return added.index;
+  }
   try {
     states_.emplace_back();
   } catch (...) {
@@ -38,14 +42,17 @@ std::uint32_t ChangeSet::add(Kind kind, std::uint32_t owner, std::string_view by
   return added.index;
 }
 
+void ChangeSet::uncount(State& state) {
+  const Source source = state.source;
+  state.source = kNoSource;
+  if (source == kNoSource || counts_[source] == 0) return;
+  --counts_[source];
+  if (source != kErrorSource) --counted_;
+}
+
 // Forgets the items from `size` on as if they had never been added.
 void ChangeSet::cut(std::uint32_t size) {
-  for (std::size_t i = size; i < states_.size(); ++i) {
-    const Source source = states_[i].source;
-    if (source == kNoSource || counts_[source] == 0) continue;
-    --counts_[source];
-    if (source != kErrorSource) --counted_;
-  }
+  for (std::size_t i = size; i < states_.size(); ++i) uncount(states_[i]);
   items_.truncate(size);
   states_.resize(size);
 }
@@ -55,6 +62,24 @@ void ChangeSet::widen(Source source, int level) {
   if (source >= counts_.size()) return;
   counted_ -= counts_[source];
   counts_[source] = 0;
+  if (marks_.empty()) drop(source);
+}
+
+// Forgets what the source gave, which will not be written: the rest is found faster in a small set. Without memory for
+// that it stays for now.
+void ChangeSet::drop(Source source) {
+  try {
+    ByteSet items;
+    std::vector<State> states;
+    for (std::uint32_t index = 0; index < items_.size(); ++index) {
+      if (states_[index].source == source) continue;
+      items.add(items_.tag(index), items_.bytes(index));
+      states.push_back(states_[index]);
+    }
+    items_.swap(items);
+    states_.swap(states);
+  } catch (const std::bad_alloc&) {
+  }
 }
 
 bool ChangeSet::is_widened(Source source) const {

@@ -107,7 +107,9 @@ class ChangeSet {
   static std::uint32_t tag_of(Kind kind, std::uint32_t owner) { return static_cast<std::uint32_t>(kind) << 28 | owner; }
   void enter(int level);
   std::uint32_t add(Kind kind, std::uint32_t owner, std::string_view bytes, int level, Source source, bool& inserted);
+  void uncount(State& state);
   void cut(std::uint32_t size);
+  void drop(Source source);
   void clear_items();
   void save(std::uint32_t index);
   void set_fields(std::uint32_t index, std::string_view fields);

@@ -91,6 +91,21 @@ TEST(Crowd, CountsWhatWasWrittenOut) {
   EXPECT_TRUE(changes.is_widened(kTasks)) << "the glob is written, and as good as before";
 }
 
+TEST(Crowd, KeepsAnItemThatIsAlsoWhatStandsForTheSource) {
+  ChangeSet changes;
+  changes.add_pattern(0, "task:*", 1, kTasks);  // of a row whose id is unknown
+  for (int i = 0; i < 1000; ++i) add(changes, kTasks, "task", i);
+  EXPECT_EQ(change_text(changes), Lines{"pattern 1 task:*"});
+  changes.clear();
+  changes.add_change(0, "", Operation::update, "", 1, {false, kTasks});
+  for (int i = 0; i < 1000; ++i) changes.add_change(0, std::to_string(i), Operation::update, "", 2, {true, kTasks});
+  changes.add_change(0, "", Operation::update, "", 2, {false});
+  changes.widen(kTasks, 2);
+  EXPECT_EQ(change_text(changes), Lines{"message s0 UPDATE  "});
+  changes.rollback(2);
+  EXPECT_EQ(change_text(changes), Lines{"message s0 UPDATE  "});
+}
+
 TEST(Crowd, BeginsAnewWithTheNextTransaction) {
   ChangeSet changes;
   for (int i = 0; i < 1000; ++i) add(changes, kTasks, "task", i);
