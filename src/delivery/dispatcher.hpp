@@ -55,6 +55,8 @@ class Dispatcher {
   // oldest leave earlier.
   void hold_signals(bool hold);
 
+  bool has_messages() { return !messages_.empty(); }
+
   // Every message and error up to here has been sent.
   std::uint64_t signalled() const { return signalled_; }
   core::XidSnapshot signals_delivered;

@@ -5,6 +5,7 @@
 
 #include "delivery/transactions.hpp"
 #include "journal/handover.hpp"
+#include "journal/scan.hpp"
 #include "pg/clock.hpp"
 #include "pg/xid.hpp"
 #include "pg/settings.hpp"
@@ -181,6 +182,16 @@ void Feed::advance_base(const core::XidSnapshot& snapshot) {
 
 bool Feed::has_ended_prepared(const core::XidSnapshot& snapshot) const {
   return std::any_of(prepared_.begin(), prepared_.end(), [&](std::uint64_t xid) { return snapshot.contains(xid); });
+}
+
+bool Feed::is_overtaken() {
+  if (must_read_journal()) return true;
+  if (prepared_.empty()) return false;
+  const WorkerTransaction transaction("looking for ended transactions");
+  const bool ended = has_ended_prepared(journal::take_snapshot());
+  transaction.commit();
+  if (ended) pg_atomic_write_u32(&slot_.read_journal, 1);
+  return ended;
 }
 
 }  // namespace cache_invalidate::delivery

@@ -43,6 +43,10 @@ class Feed {
   bool is_scanning() const { return scan_.active(); }
   bool is_scanning_for_all() const { return scan_.active() && filter_.only_target == 0; }
   bool must_read_journal() const { return pg_atomic_read_u32(&slot_.read_journal) != 0; }
+  // Is something in the journal only that may be older than what the ring gave? Whoever hands nothing over has raised
+  // the flag, or ended its prepared transaction, before it let go of its row locks: so what was committed to the same
+  // rows behind it came into the ring later. Then a scan is due. May use a transaction.
+  bool is_overtaken();
 
   // Everything visible in `snapshot` has been taken: only the progress keeper can say so.
   void advance_base(const core::XidSnapshot& snapshot);

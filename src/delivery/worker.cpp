@@ -185,13 +185,15 @@ void run_cycle() {
   // A batch may come from after a change of the catalogs that we have not seen: before anything is sent.
   if (worker->dispatcher->lacks_servers() || take_catalog_change()) read_catalogs(now);
   worker->dispatcher->advance(now);
-  const bool signalled = worker->dispatcher->signal(now);
+  // What is in the journal only goes first, so that messages keep the order of the commits.
+  const bool overtaken = worker->dispatcher->has_messages() && !worker->feed->is_scanning_for_all() && worker->feed->is_overtaken();
+  const bool signalled = !overtaken && worker->dispatcher->signal(now);
   worker->progress->run(now);
   worker->dispatcher->publish_status();
   now = GetCurrentTimestamp();
   if (signalled) worker->board->last_delivery = now;
   const TimestampTz deadline = std::min({worker->dispatcher->deadline(now), worker->progress->deadline(), worker->next_sweep});
-  const bool busy = more || signalled || (worker->feed->must_read_journal() && !worker->dispatcher->is_full());
+  const bool busy = more || signalled || overtaken || (worker->feed->must_read_journal() && !worker->dispatcher->is_full());
   worker->waiter.wait(worker->dispatcher->targets(), busy ? 0 : milliseconds_until(now, deadline));
 }
 
