@@ -130,6 +130,7 @@ REGRESS = \
 	ddl_capture \
 	keys \
 	paths \
+	widening \
 	types \
 	encodings \
 	transactions \
