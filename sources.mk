@@ -9,6 +9,7 @@ CORE_SRCS = \
 	src/core/expand.cpp \
 	src/core/json.cpp \
 	src/core/json_parser.cpp \
+	src/core/latency.cpp \
 	src/core/message_queue.cpp \
 	src/core/net_effect.cpp \
 	src/core/payload.cpp \
@@ -19,7 +20,8 @@ CORE_SRCS = \
 	src/core/rule.cpp \
 	src/core/rule_binding.cpp \
 	src/core/snapshot.cpp \
-	src/core/template.cpp
+	src/core/template.cpp \
+	src/core/watermark.cpp
 
 # hiredis, and nothing of the server.
 REDIS_SRCS = \
@@ -64,9 +66,15 @@ JOURNAL_SRCS = \
 DELIVERY_SRCS = \
 	src/delivery/ddl_watch.cpp \
 	src/delivery/dispatcher.cpp \
+	src/delivery/error_writer.cpp \
 	src/delivery/feed.cpp \
+	src/delivery/gate.cpp \
 	src/delivery/launcher.cpp \
+	src/delivery/notify_queue.cpp \
+	src/delivery/outbox.cpp \
+	src/delivery/probe_watch.cpp \
 	src/delivery/progress.cpp \
+	src/delivery/segment_keeper.cpp \
 	src/delivery/signals.cpp \
 	src/delivery/sweep.cpp \
 	src/delivery/target.cpp \
@@ -96,6 +104,7 @@ UNIT_TESTS = \
 	test/unit/expand_test.cpp \
 	test/unit/json_parser_test.cpp \
 	test/unit/json_test.cpp \
+	test/unit/latency_test.cpp \
 	test/unit/message_queue_bytes_test.cpp \
 	test/unit/message_queue_test.cpp \
 	test/unit/net_effect_test.cpp \
@@ -111,7 +120,8 @@ UNIT_TESTS = \
 	test/unit/rule_parse_test.cpp \
 	test/unit/snapshot_test.cpp \
 	test/unit/target_options_test.cpp \
-	test/unit/template_test.cpp
+	test/unit/template_test.cpp \
+	test/unit/watermark_test.cpp
 UNIT_EXTRA_SRCS = \
 	src/delivery/target_options.cpp \
 	src/journal/ring.cpp

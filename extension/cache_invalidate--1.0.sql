@@ -147,7 +147,10 @@ CREATE FUNCTION @extschema@.cache_invalidate_stats(
     OUT since timestamptz, OUT last_delivery timestamptz,
     OUT batches bigint, OUT keys bigint, OUT patterns bigint, OUT messages bigint, OUT notifications bigint, OUT errors bigint,
     OUT journal_scans bigint, OUT journal_truncations bigint, OUT journal_bytes bigint,
-    OUT ring_used_bytes bigint, OUT ring_bytes bigint)
+    OUT ring_used_bytes bigint, OUT ring_bytes bigint, OUT journal_compactions bigint, OUT notify_held boolean,
+    OUT delete_p50_ms double precision, OUT delete_p95_ms double precision, OUT delete_p99_ms double precision,
+    OUT delete_max_ms double precision, OUT notify_p50_ms double precision, OUT notify_p95_ms double precision,
+    OUT notify_p99_ms double precision, OUT notify_max_ms double precision)
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cache_invalidate_stats';
 REVOKE ALL ON FUNCTION @extschema@.cache_invalidate_stats() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION @extschema@.cache_invalidate_stats() TO pg_monitor;
@@ -156,13 +159,15 @@ COMMENT ON FUNCTION @extschema@.cache_invalidate_stats() IS 'Source of the view 
 CREATE VIEW @extschema@.cache_invalidation_stats AS SELECT * FROM @extschema@.cache_invalidate_stats();
 GRANT SELECT ON @extschema@.cache_invalidation_stats TO pg_monitor;
 COMMENT ON VIEW @extschema@.cache_invalidation_stats IS
-  'One row: the worker of this database (pid, start, number of starts), counters since the ring was made (batches = transactions taken; keys, patterns and messages they named; notifications sent; errors logged; scans and truncations of the journal), and sizes in bytes. All but the worker''s columns are null while there is no ring.';
+  'One row: the worker of this database (pid, start, number of starts), counters since the ring was made (batches = transactions taken; keys, patterns and messages they named; notifications sent; errors logged; scans and truncations of the journal), sizes in bytes, how often the journal was compacted, whether NOTIFY is held back because the server''s queue is too full, and latencies in milliseconds from the commit to the acknowledged delete (of all servers) and to the NOTIFY: median, 95th and 99th percentile (right within a fifth), maximum. All but the worker''s columns are null while there is no ring.';
 
 CREATE FUNCTION @extschema@.cache_invalidate_targets(
     OUT server oid, OUT state text, OUT state_since timestamptz, OUT problem text,
     OUT keys_pending bigint, OUT reads_journal boolean,
     OUT keys_deleted bigint, OUT commands bigint, OUT bytes_sent bigint,
-    OUT connections bigint, OUT failures bigint, OUT last_acknowledged timestamptz)
+    OUT connections bigint, OUT failures bigint, OUT last_acknowledged timestamptz,
+    OUT latency_p50_ms double precision, OUT latency_p95_ms double precision, OUT latency_p99_ms double precision,
+    OUT latency_max_ms double precision)
   RETURNS SETOF record LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cache_invalidate_targets';
 REVOKE ALL ON FUNCTION @extschema@.cache_invalidate_targets() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION @extschema@.cache_invalidate_targets() TO pg_monitor;
@@ -170,12 +175,13 @@ COMMENT ON FUNCTION @extschema@.cache_invalidate_targets() IS 'Source of the vie
 
 CREATE VIEW @extschema@.cache_invalidation_targets AS
   SELECT s.srvname::text AS server, t.state, t.state_since, t.problem, t.keys_pending, t.reads_journal,
-         t.keys_deleted, t.commands, t.bytes_sent, t.connections, t.failures, t.last_acknowledged
+         t.keys_deleted, t.commands, t.bytes_sent, t.connections, t.failures, t.last_acknowledged,
+         t.latency_p50_ms, t.latency_p95_ms, t.latency_p99_ms, t.latency_max_ms
     FROM @extschema@.cache_invalidate_targets() t
     JOIN pg_catalog.pg_foreign_server s ON s.oid OPERATOR(pg_catalog.=) t.server;
 GRANT SELECT ON @extschema@.cache_invalidation_targets TO pg_monitor;
 COMMENT ON VIEW @extschema@.cache_invalidation_targets IS
-  'A row per server that the worker of this database delivers to: state (up, connecting, down, disabled) and since when, the problem if any, keys owed in memory, whether more is owed in the journal, counters since the ring was made, and the time of the last acknowledgement.';
+  'A row per server that the worker of this database delivers to: state (up, connecting, down, disabled) and since when, the problem if any, keys owed in memory, whether more is owed in the journal, counters since the ring was made, the time of the last acknowledgement, and the latencies in milliseconds from the commit to the acknowledgement (median, 95th and 99th percentile, maximum).';
 
 CREATE FUNCTION @extschema@.test_cache_invalidation(test_table_name text, test_user_id uuid DEFAULT NULL) RETURNS json
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cache_invalidate_test';

@@ -15,13 +15,20 @@ class Row {
   void add_null() { put(Datum(0), true); }
   void add_count(pg_atomic_uint64* counter) { add(Int64GetDatum(static_cast<int64>(pg_atomic_read_u64(counter)))); }
   void add_time(TimestampTz time) { put(TimestampTzGetDatum(time), time == 0); }
+  // Percentiles in milliseconds.
+  void add_latency(const core::Histogram& latency) {
+    const bool is_empty = latency.count() == 0;
+    for (const double part : {0.5, 0.95, 0.99, 1.0}) {
+      put(Float8GetDatum(static_cast<double>(latency.percentile(part)) / 1000), is_empty);
+    }
+  }
   void add_text(const char* text) { put(CStringGetTextDatum(text), text[0] == '\0'); }
 
   Datum* values() { return values_; }
   bool* nulls() { return nulls_; }
 
  private:
-  static constexpr int kMost = 20;
+  static constexpr int kMost = 40;
   void put(Datum value, bool is_null) {
     Assert(count_ < kMost);
     values_[count_] = value;
@@ -64,6 +71,15 @@ void add_board(Row& row, journal::Board* board) {
   row.add(Int64GetDatum(static_cast<int64>(board->journal_bytes)));
   row.add(Int64GetDatum(static_cast<int64>(board->ring()->used())));
   row.add(Int64GetDatum(static_cast<int64>(board->ring()->capacity())));
+  row.add_count(&counters.compactions);
+  row.add(BoolGetDatum(board->notify_held));
+  static core::Histogram* deletes = new core::Histogram();
+  deletes->clear();
+  for (const journal::TargetStatus& status : board->target) {
+    if (OidIsValid(status.server)) deletes->add(status.latency);
+  }
+  row.add_latency(*deletes);
+  row.add_latency(board->latency);
 }
 
 }  // namespace
@@ -102,6 +118,7 @@ CACHE_INVALIDATE_FUNCTION(targets) {
       row.add_count(counter);
     }
     row.add_time(status.acknowledged);
+    row.add_latency(status.latency);
     tuplestore_putvalues(result->setResult, result->setDesc, row.values(), row.nulls());
   }
   return Datum(0);

@@ -104,6 +104,14 @@ void MessageQueue::pop() {
   reset_if_drained();
 }
 
+void MessageQueue::clear() {
+  queue_.clear();
+  head_ = done_ = bytes_ = new_parts_ = 0;
+  identities_.clear();
+  newest_.clear();
+  part_times_.clear();
+}
+
 void MessageQueue::reset_if_drained() {
   if (head_ < queue_.size()) return;
   queue_.clear();

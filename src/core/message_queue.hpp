@@ -43,6 +43,9 @@ class MessageQueue {
   const Waiting* front();
   void pop();
 
+  // Forgets all.
+  void clear();
+
   bool empty() { return front() == nullptr; }
   std::size_t size() const { return queue_.size() - head_; }
   // Of what its messages say. What left or folded takes none.

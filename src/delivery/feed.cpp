@@ -8,7 +8,6 @@
 #include "journal/scan.hpp"
 #include "pg/clock.hpp"
 #include "pg/xid.hpp"
-#include "pg/settings.hpp"
 
 namespace cache_invalidate::delivery {
 namespace {
@@ -25,34 +24,37 @@ void Feed::begin_full_scan(const pg::Extension& extension) {
   pg_atomic_write_u32(&slot_.read_journal, 0);
   pg_memory_barrier();
   read_prepared();
-  scan_.begin(extension);
-  sorted_recent_.assign(recent_.begin(), recent_.end());
-  std::sort(sorted_recent_.begin(), sorted_recent_.end());
-  filter_ = {0, dispatcher_.signals_delivered, &sorted_recent_};
-  // Attached targets have taken everything of the base, whatever was acknowledged of it.
-  if (!(base_ == core::XidSnapshot())) {
-    filter_.signals = base_;
-    for (const auto& target : dispatcher_.targets()) {
-      if (!target->is_detached()) target->taken = base_;
-    }
-  } else {
-    // The first scan of this worker.
-    for (const auto& target : dispatcher_.targets()) {
-      target->attach();
-      target->taken = target->delivered;
-    }
+  is_first_ = base_ == core::XidSnapshot();
+  filter_ = {0, is_first_ ? dispatcher_.signals_delivered : base_, &recent_, {}};
+  for (const auto& target : dispatcher_.targets()) {
+    if (is_first_) target->attach();
+    // Attached targets have taken everything of the base, whatever was acknowledged of it.
+    if (!target->is_detached()) target->taken = is_first_ ? target->delivered : base_;
   }
-  dispatcher_.hold_signals(true);
+  begin_repetition();
+  std::uint64_t since = base_.written_before;
+  for (const core::XidSnapshot& repeat : filter_.repeats) since = std::min(since, repeat.written_before);
+  scanned_.clear();
+  scan_.begin(extension, since);
+  dispatcher_.outbox().hold(true);
   pg_atomic_fetch_add_u64(&board_.counters.journal_scans, 1);
+}
+
+void Feed::begin_repetition() {
+  filter_.repeats = dispatcher_.gate().take_repeats(dispatcher_.outbox().reset_due);
+  if (filter_.repeats.empty()) return;
+  ++repetitions_;
+  // Until they have left, they are owed again.
+  const auto older = [](const core::XidSnapshot& a, const core::XidSnapshot& b) { return a.xmax < b.xmax; };
+  dispatcher_.signals_delivered = *std::min_element(filter_.repeats.begin(), filter_.repeats.end(), older);
 }
 
 void Feed::begin_target_scan(const pg::Extension& extension, Target& target) {
   target.attach();
-  target.is_reading = true;
   target.taken = target.delivered;
   target.reliable_from = std::numeric_limits<std::uint64_t>::max();  // until the scan is done
-  scan_.begin(extension);
-  filter_ = {target.server(), {}, nullptr};
+  scan_.begin(extension, target.taken.written_before);
+  filter_ = {target.server(), {}, nullptr, {}};
   pg_atomic_fetch_add_u64(&board_.counters.journal_scans, 1);
 }
 
@@ -79,31 +81,37 @@ void Feed::visit_row(void* context, int segment, std::string_view row) {
   static_cast<Feed*>(context)->take_row(segment, row);
 }
 
+// Nobody has to be told of it: most of what a scan meets.
+bool Feed::is_known_to_all(std::uint64_t xid) const {
+  return filter_.only_target == 0 && !is_first_ && filter_.repeats.empty() && (base_.contains(xid) || recent_.count(xid) != 0);
+}
+
 void Feed::take_row(int segment, std::string_view row) {
   if (!core::is_batch(row)) return;
   core::Result<core::BatchReader> opened = core::BatchReader::open(row);
-  // Committed after the scan began: it comes through the ring, or with the next scan.
-  if (opened.ok() && !scan_.moment().contains(opened.value().header().xid)) return;
-  dispatcher_.begin_batch(scan_time_);
-  last_position_[segment] = dispatcher_.position();
+  if (opened.ok()) {
+    const std::uint64_t xid = opened.value().header().xid;
+    // Committed after the scan began: it comes through the ring, or with the next scan.
+    if (!scan_.moment().contains(xid) || is_known_to_all(xid)) return;
+    if (filter_.only_target == 0) scanned_.insert(xid);
+  }
+  const bool is_new = filter_.only_target == 0 && opened.ok() && !filter_.base.contains(opened.value().header().xid);
+  dispatcher_.begin_batch(scan_time_, is_new);
+  last_[segment] = {dispatcher_.position(), scan_time_};
   const TimestampTz committed = opened.ok() ? pg::server_time(opened.value().header().time) : scan_time_;
   if (!opened.ok() || !dispatcher_.take_chunk(row, committed, &filter_)) {
     ereport(WARNING, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("cache_invalidate: skipped a damaged row of the journal")));
   }
-  dispatcher_.end_batch();
+  dispatcher_.end_batch(committed);
 }
 
 bool Feed::pump_scan(TimestampTz now) {
-  Target* only = nullptr;
-  for (const auto& target : dispatcher_.targets()) {
-    if (target->server() == filter_.only_target) only = target.get();
-  }
   if (filter_.only_target != 0) {
-    if (only == nullptr || only->is_detached()) {
+    const auto is_this = [this](const auto& target) { return target->server() == filter_.only_target && !target->is_detached(); };
+    if (std::none_of(dispatcher_.targets().begin(), dispatcher_.targets().end(), is_this)) {
       scan_.cancel();
       return true;
     }
-    if (only->collected() > static_cast<std::size_t>(settings::max_backlog_keys) / 2) return false;
   }
   scan_time_ = now;
   const WorkerTransaction transaction("reading the journal");
@@ -114,28 +122,26 @@ bool Feed::pump_scan(TimestampTz now) {
 }
 
 void Feed::finish_scan() {
-  if (filter_.only_target == 0) {
-    advance_base(scan_.moment());
-    for (const auto& target : dispatcher_.targets()) target->reliable_from = dispatcher_.position();
-    dispatcher_.hold_signals(false);
-    return;
-  }
   for (const auto& target : dispatcher_.targets()) {
-    if (target->server() != filter_.only_target) continue;
-    target->reliable_from = dispatcher_.position();
-    target->is_reading = false;
+    if (filter_.only_target == 0 || target->server() == filter_.only_target) target->reliable_from = dispatcher_.position();
   }
+  if (filter_.only_target != 0) return;
+  core::XidSnapshot moment = scan_.moment();
+  moment.written_before = base_.written_before;  // it holds still; the next checkpoint has a newer one
+  advance_base(moment);
+  scanned_.clear();
+  dispatcher_.outbox().hold(false);
 }
 
 void Feed::take_entry(const journal::RingEntry& entry, TimestampTz now) {
   const bool prepared = entry.kind == static_cast<std::uint32_t>(journal::HandoverKind::prepared);
-  if (was_taken(entry.xid)) return;
+  if (base_.contains(entry.xid) || recent_.count(entry.xid) != 0 || scanned_.count(entry.xid) != 0) return;
   if (prepared) {
     prepared_.push_back(entry.xid);
     return;
   }
-  dispatcher_.begin_batch(now);
-  last_position_[entry.segment & 1] = dispatcher_.position();
+  dispatcher_.begin_batch(now, true);
+  last_[entry.segment & 1] = {dispatcher_.position(), now};
   core::ByteReader chunks(payload_);
   const TimestampTz committed = pg::server_time(entry.commit_time);
   while (!chunks.at_end()) {
@@ -144,7 +150,7 @@ void Feed::take_entry(const journal::RingEntry& entry, TimestampTz now) {
     dispatcher_.take_chunk(chunk, committed, nullptr);
   }
   recent_.insert(entry.xid);
-  dispatcher_.end_batch();
+  dispatcher_.end_batch(committed);
 }
 
 bool Feed::pump_ring(TimestampTz now) {
@@ -165,8 +171,6 @@ void Feed::drain_ring(TimestampTz now) {
 
 bool Feed::pump(TimestampTz now) {
   if (dispatcher_.is_full()) return false;
-  // A full scan comes before the ring, so that messages keep the order of the commits.
-  if (scan_.active() && filter_.only_target == 0) return pump_scan(now);
   const bool more = pump_ring(now);
   return (scan_.active() && pump_scan(now)) || more;
 }

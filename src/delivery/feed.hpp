@@ -2,9 +2,9 @@
 // the start, after the ring was full, after COMMIT PREPARED, and for a target that was owed more than memory
 // holds. It sees to it that every committed batch is taken, and none twice from two sources.
 //
-// What has been taken is known as a snapshot (`base`: everything in it) and the transactions beyond it
-// (`recent`). A full scan of the journal makes its own moment the base; between scans the progress keeper
-// moves the base forward.
+// What has been taken is known as a snapshot (`base`: everything in it) and the transactions beyond it, by the ring
+// (`recent`) or by the scan that is running (`scanned`). A full scan of the journal makes its own moment the base; between
+// scans the progress keeper moves the base forward. The ring is taken during scans too, so that deletes do not wait.
 #pragma once
 
 #include <cstdint>
@@ -23,10 +23,10 @@ class Feed {
   Feed(journal::DatabaseSlot& slot, journal::Board& board, Dispatcher& dispatcher)
       : slot_(slot), board_(board), dispatcher_(dispatcher) {}
 
-  // Reads everything in the journal that a target does not have yet. In a transaction. A scan for one target
-  // gives way: that target is detached again, so that its slowness delays nobody.
+  // Reads everything in the journal that a target does not have yet, and messages that are to be said again. In a
+  // transaction. A scan for one target gives way: that target is behind again.
   void begin_full_scan(const pg::Extension& extension);
-  // The same for one target that was detached and is up again. In a transaction.
+  // The same for one target that is behind. In a transaction.
   void begin_target_scan(const pg::Extension& extension, Target& target);
 
   // Takes a bounded number of batches; true: there may be more right now. Starts and ends transactions of its
@@ -35,8 +35,9 @@ class Feed {
   // Takes all that the ring holds now, into memory only. No transaction.
   void drain_ring(TimestampTz now);
 
-  // How many scans for all have begun.
+  // How many scans for all have begun, and how many of them repeat messages.
   std::uint64_t full_scans() const { return full_scans_; }
+  std::uint64_t repetitions() const { return repetitions_; }
   // Everything visible in it has been taken.
   const core::XidSnapshot& base() const { return base_; }
 
@@ -54,9 +55,15 @@ class Feed {
   bool has_ended_prepared(const core::XidSnapshot& snapshot) const;
   bool has_prepared() const { return !prepared_.empty(); }
 
-  // The position of the last batch that lies in this segment of the journal; 0: none since the last reset.
-  std::uint64_t last_position(int segment) const { return last_position_[segment]; }
-  void forget_position(int segment) { last_position_[segment] = 0; }
+  // The last batch that was taken and lies in this segment of the journal: its position, and when that was. 0: none
+  // since the last reset.
+  struct Last {
+    std::uint64_t position = 0;
+    TimestampTz time = 0;
+  };
+  const Last& last(int segment) const { return last_[segment]; }
+  void note_last(int segment, std::uint64_t position, TimestampTz time) { last_[segment] = {position, time}; }
+  void forget_last(int segment) { last_[segment] = Last(); }
 
  private:
   static void visit_row(void* context, int segment, std::string_view row);
@@ -64,9 +71,10 @@ class Feed {
   void take_entry(const journal::RingEntry& entry, TimestampTz now);
   bool pump_ring(TimestampTz now);
   bool pump_scan(TimestampTz now);
+  void begin_repetition();
   void finish_scan();
   void read_prepared();
-  bool was_taken(std::uint64_t xid) const { return base_.contains(xid) || recent_.count(xid) != 0; }
+  bool is_known_to_all(std::uint64_t xid) const;
 
   journal::DatabaseSlot& slot_;
   journal::Board& board_;
@@ -74,13 +82,15 @@ class Feed {
   core::XidSnapshot base_;
   std::unordered_set<std::uint64_t> recent_;
   std::vector<std::uint64_t> prepared_;
-  std::uint64_t last_position_[2] = {0, 0};
+  Last last_[2];
 
   journal::JournalScan scan_;
   Dispatcher::ScanFilter filter_;
-  std::vector<std::uint64_t> sorted_recent_;
+  std::unordered_set<std::uint64_t> scanned_;  // by the full scan that is running
+  bool is_first_ = false;                      // of this worker
   TimestampTz scan_time_ = 0;
   std::uint64_t full_scans_ = 0;
+  std::uint64_t repetitions_ = 0;
   std::string payload_;
 };
 

@@ -1,6 +1,7 @@
 #include "delivery/progress.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include "delivery/transactions.hpp"
 #include "journal/segment.hpp"
@@ -8,10 +9,6 @@
 namespace cache_invalidate::delivery {
 namespace {
 
-constexpr TimestampTz kTick = 1000000;
-constexpr TimestampTz kLongestPause = 30 * kTick;
-constexpr TimestampTz kRotateAfter = 5 * kTick;          // so that an idle journal is empty soon
-constexpr BlockNumber kRotatePages = 16 * 1024 * 1024 / BLCKSZ;
 constexpr std::size_t kMostCheckpoints = 64;
 
 }  // namespace
@@ -29,7 +26,7 @@ void Progress::load() {
   journal::JournalScan scan;
   {
     const WorkerTransaction transaction("looking for the watermark");
-    scan.begin(transaction.extension());
+    scan.begin(transaction.extension(), 0);
     transaction.commit();
   }
   while (scan.active()) {
@@ -38,15 +35,35 @@ void Progress::load() {
     scan.step(transaction.extension(), &Progress::find_watermark, this);
     transaction.commit();
   }
-  if (const core::XidSnapshot* signals = written_.find(0)) dispatcher_.signals_delivered = *signals;
+  found_ring_only_ = ring_only_ = written_.ring_only;
+  const core::Watermark::Entry* signals = written_.find(0);
+  if (signals == nullptr) return;
+  dispatcher_.signals_delivered = signals->snapshot;
+  dispatcher_.outbox().reset_due = signals->reset_due;
   for (const auto& target : dispatcher_.targets()) {
-    if (const core::XidSnapshot* snapshot = written_.find(target->server())) target->delivered = *snapshot;
+    const core::Watermark::Entry* entry = written_.find(target->server());
+    if (entry == nullptr) continue;
+    target->delivered = entry->snapshot;
+    target->expect_identity(entry->identity);
+    target->reliable_from = std::numeric_limits<std::uint64_t>::max();  // until the first scan is done
+    // Messages may have left that its deletes have not caught up with.
+    target->standing.owes_messages = !(entry->snapshot == signals->snapshot) || entry->reset_due;
+    target->standing.passed = target->standing.owes_messages;
+    target->standing.repeat_from = entry->snapshot;
+    target->standing.reset_due = entry->reset_due;
   }
 }
 
 void Progress::begin_checkpoint(bool is_new) {
   const WorkerTransaction transaction("taking a checkpoint");
+  // Whoever wrote before this and is not announced has ended, as the snapshot sees, or was prepared.
+  std::uint64_t written_before = GetXLogInsertRecPtr();
+  pg_memory_barrier();
+  journal::for_each_announced([&written_before](const journal::Announced& writer) {
+    written_before = std::min(written_before, writer.written_from);
+  });
   pending_snapshot_ = journal::take_snapshot();
+  pending_snapshot_.written_before = written_before;
   if (feed_.has_ended_prepared(pending_snapshot_)) {
     // Its batch is in the journal only; the scan is a checkpoint itself.
     feed_.begin_full_scan(transaction.extension());
@@ -79,6 +96,8 @@ void Progress::continue_checkpoint() {
   // The same if a scan began since: its moment is newer than this snapshot.
   if (feed_.must_read_journal() || feed_.full_scans() != pending_scans_ || feed_.has_ended_prepared(pending_snapshot_)) return;
   if (dispatcher_.lacks_servers()) return;
+  // A prepared transaction may have written before; when it has ended, its pages must not be passed over.
+  if (feed_.has_prepared()) pending_snapshot_.written_before = feed_.base().written_before;
   feed_.advance_base(pending_snapshot_);
   checkpoint_position_ = dispatcher_.position();
   checkpoints_.push_back({pending_snapshot_, checkpoint_position_});
@@ -88,6 +107,9 @@ void Progress::continue_checkpoint() {
 }
 
 void Progress::apply_checkpoints() {
+  // What was sent by an older one is on its way again.
+  if (repetitions_ != feed_.repetitions()) checkpoints_.clear();
+  repetitions_ = feed_.repetitions();
   std::uint64_t slowest = dispatcher_.signalled();
   for (const Checkpoint& checkpoint : checkpoints_) {
     if (checkpoint.position <= dispatcher_.signalled()) dispatcher_.signals_delivered = checkpoint.snapshot;
@@ -97,7 +119,8 @@ void Progress::apply_checkpoints() {
       if (!checkpoints_.empty()) target->delivered = checkpoints_.back().snapshot;
       continue;
     }
-    if (target->is_detached()) continue;
+    // Messages that are to follow its deletes are forgotten by a crash: then the deletes are repeated too.
+    if (target->is_detached() || target->standing.owes_messages) continue;
     slowest = std::min(slowest, target->acknowledged());
     for (const Checkpoint& checkpoint : checkpoints_) {
       if (checkpoint.position < target->reliable_from || checkpoint.position > target->acknowledged()) continue;
@@ -107,88 +130,46 @@ void Progress::apply_checkpoints() {
   while (checkpoints_.size() > 1 && checkpoints_[1].position <= slowest) checkpoints_.pop_front();
 }
 
-core::Watermark Progress::current_watermark() const {
+core::Watermark Progress::current() const {
   core::Watermark mark;
   mark.sequence = written_.sequence + 1;
-  mark.entries.push_back({0, dispatcher_.signals_delivered});
-  for (const auto& target : dispatcher_.targets()) mark.entries.push_back({target->server(), target->delivered});
+  mark.ring_only = ring_only_;
+  mark.entries.push_back({0, dispatcher_.signals_delivered, dispatcher_.outbox().reset_due});
+  for (const auto& target : dispatcher_.targets()) {
+    mark.entries.push_back({target->server(), target->delivered, target->standing.reset_due, target->identity()});
+  }
   return mark;
 }
 
-bool Progress::is_watermark_due() const {
-  const core::Watermark now = current_watermark();
-  const auto says_nothing = [](const core::Watermark::Entry& entry) { return entry.snapshot == core::XidSnapshot(); };
-  if (std::all_of(now.entries.begin(), now.entries.end(), says_nothing)) return false;
-  if (now.entries.size() != written_.entries.size()) return true;
-  return !std::equal(now.entries.begin(), now.entries.end(), written_.entries.begin(),
-                     [](const auto& a, const auto& b) { return a.target == b.target && a.snapshot == b.snapshot; });
-}
-
-void Progress::write_watermark() {
+void Progress::write_if_due() {
+  const core::Watermark now = current();
+  const auto says_nothing = [](const core::Watermark::Entry& entry) {
+    return entry.snapshot == core::XidSnapshot() && !entry.reset_due && entry.identity.empty();
+  };
+  if (!now.ring_only && !written_.ring_only && std::all_of(now.entries.begin(), now.entries.end(), says_nothing)) return;
+  if (now.equals(written_)) return;
   const WorkerTransaction transaction("writing the watermark");
-  written_ = current_watermark();
+  write(transaction.extension());
+  transaction.commit();
+}
+
+void Progress::write(const pg::Extension& extension) {
+  written_ = current();
   const std::string row = written_.encode();
-  watermark_segment_ = journal::lock_for_append(transaction.extension(), static_cast<int>(pg_atomic_read_u32(&slot_.active_segment)));
-  journal::append(transaction.extension(), watermark_segment_, row, {row.size()});
-  transaction.commit();
+  watermark_segment_ = journal::lock_for_append(extension, static_cast<int>(pg_atomic_read_u32(&slot_.active_segment)));
+  journal::append(extension, watermark_segment_, row, {row.size()});
 }
 
-bool Progress::try_truncate(int segment, TimestampTz now) {
-  if (now < next_truncate_ || !dispatcher_.is_delivered(feed_.last_position(segment))) return false;
-  if (watermark_segment_ == segment) write_watermark();
-  if (watermark_segment_ == segment) return false;  // the other one is locked by somebody
-  const WorkerTransaction transaction("truncating the journal");
-  bool done = false;
-  // Each attempt costs a transaction id where there are standbys: a writer that stays makes them rare.
-  truncate_pause_ = std::min(std::max(2 * truncate_pause_, kTick), kLongestPause);
-  next_truncate_ = now + truncate_pause_;
-  if (journal::try_lock_for_truncate(transaction.extension(), segment)) {
-    truncate_pause_ = 0;
-    // No writer is left in this segment, and each has handed over: now we can know all that it owes. One that
-    // was prepared may have been committed since, by somebody who hands nothing over.
-    feed_.drain_ring(now);
-    if (!feed_.must_read_journal() && !feed_.has_ended_prepared(journal::take_snapshot()) && !dispatcher_.lacks_servers() &&
-        dispatcher_.is_delivered(feed_.last_position(segment))) {
-      journal::truncate(transaction.extension(), segment);
-      feed_.forget_position(segment);
-      pg_atomic_fetch_add_u64(&board_.counters.truncations, 1);
-      done = true;
-    }
-  }
-  transaction.commit();
-  return done;
-}
-
-void Progress::tend_segments(TimestampTz now) {
-  {
-    const WorkerTransaction transaction("measuring the journal");
-    for (int i = 0; i < 2; ++i) pages_[i] = journal::pages(transaction.extension(), i);
-    transaction.commit();
-  }
-  const int active = static_cast<int>(pg_atomic_read_u32(&slot_.active_segment));
-  const int other = 1 - active;
-  if (!feed_.is_scanning()) {
-    if (pages_[other] > 0) {
-      if (try_truncate(other, now)) pages_[other] = 0;
-    } else if (feed_.last_position(active) != 0 || pages_[active] > 1) {
-      if (pages_[active] >= kRotatePages || now >= rotated_ + kRotateAfter) {
-        pg_atomic_write_u32(&slot_.active_segment, static_cast<uint32>(other));
-        rotated_ = now;
-      }
-    }
-  }
-  board_.journal_bytes = (static_cast<std::uint64_t>(pages_[0]) + pages_[1]) * BLCKSZ;
-}
-
-void Progress::run(TimestampTz now) {
+void Progress::run() {
   if (pending_) continue_checkpoint();
-  if (now < next_tick_) return;
-  next_tick_ = now + kTick;
+}
+
+// About once a second.
+void Progress::tick() {
   const bool is_new = dispatcher_.position() != checkpoint_position_;
   if (!pending_ && !feed_.is_scanning_for_all() && (is_new || feed_.has_prepared())) begin_checkpoint(is_new);
   apply_checkpoints();
-  if (is_watermark_due()) write_watermark();
-  tend_segments(now);
+  write_if_due();
 }
 
 void Progress::finish(TimestampTz now) {
@@ -199,16 +180,11 @@ void Progress::finish(TimestampTz now) {
     continue_checkpoint();
   }
   apply_checkpoints();
-  if (is_watermark_due()) write_watermark();
-  next_tick_ = now + kTick;
+  write_if_due();
 }
 
 bool Progress::is_settled() const {
-  const int active = static_cast<int>(pg_atomic_read_u32(&slot_.active_segment));
-  return !pending_ && !feed_.has_prepared() && dispatcher_.position() == checkpoint_position_ && pages_[1 - active] == 0 &&
-         feed_.last_position(active) == 0 && pages_[active] <= 1;
+  return !pending_ && !feed_.has_prepared() && dispatcher_.position() == checkpoint_position_;
 }
-
-TimestampTz Progress::deadline() const { return is_settled() ? DT_NOEND : next_tick_; }
 
 }  // namespace cache_invalidate::delivery

@@ -1,4 +1,4 @@
-// Progress: remembers durably what has been delivered, and gives the journal's space back.
+// Progress: remembers durably what has been delivered.
 //
 // About once a second, when something was delivered, it takes a checkpoint: a snapshot, the proof that
 // everything visible in it has reached this process, and the position by which that was so. A target that has
@@ -14,6 +14,7 @@
 #include <deque>
 #include <vector>
 
+#include "core/watermark.hpp"
 #include "delivery/feed.hpp"
 
 namespace cache_invalidate::delivery {
@@ -25,15 +26,28 @@ class Progress {
 
   // At the start: finds the last watermark and tells the targets. Transactions of its own.
   void load();
+  // The watermark that was found says that batches may have been lost with the ring.
+  bool found_ring_only() const { return found_ring_only_; }
 
-  // Whatever is due. Transactions of its own; may raise an error.
-  void run(TimestampTz now);
+  // Each cycle: ends a checkpoint that was begun.
+  void run();
+  // About once a second: a new checkpoint, a watermark. Transactions of its own; may raise an error.
+  void tick();
 
-  // Writes what was delivered since the last watermark, before the worker ends.
+  // Takes what was handed over and writes what was delivered since the last watermark, before the worker ends.
   void finish(TimestampTz now);
 
-  // When run() has something to do; DT_NOEND: not before something is delivered.
-  TimestampTz deadline() const;
+  // Nothing is to be remembered: no batch since the last checkpoint.
+  bool is_settled() const;
+
+  // Writes a watermark if it would say anything new. In a transaction of its own.
+  void write_if_due();
+  // Which segment the last watermark stands in; -1: there is none. It must not be truncated before there is a newer one.
+  int segment() const { return watermark_segment_; }
+  // Writes one in the running transaction, wherever that may be.
+  void write(const pg::Extension& extension);
+  // From the next watermark on it says that there may be batches which are not in the journal.
+  void set_ring_only(bool ring_only) { ring_only_ = ring_only; }
 
  private:
   struct Checkpoint {
@@ -45,12 +59,7 @@ class Progress {
   void begin_checkpoint(bool is_new);
   void continue_checkpoint();
   void apply_checkpoints();
-  bool is_watermark_due() const;
-  core::Watermark current_watermark() const;
-  void write_watermark();
-  void tend_segments(TimestampTz now);
-  bool try_truncate(int segment, TimestampTz now);
-  bool is_settled() const;
+  core::Watermark current() const;
   static void find_watermark(void* context, int segment, std::string_view row);
 
   journal::DatabaseSlot& slot_;
@@ -67,13 +76,12 @@ class Progress {
   bool pending_drains_ = false;
   std::uint64_t checkpoint_position_ = 0;        // of the last one taken
 
+  std::uint64_t repetitions_ = 0;                // of messages, when the checkpoints were last looked at
+
   core::Watermark written_;
   int watermark_segment_ = -1;                   // where the last one stands
-  TimestampTz next_tick_ = 0;
-  TimestampTz rotated_ = 0;
-  TimestampTz truncate_pause_ = 0;
-  TimestampTz next_truncate_ = 0;
-  BlockNumber pages_[2] = {0, 0};
+  bool found_ring_only_ = false;
+  bool ring_only_ = false;
 };
 
 }  // namespace cache_invalidate::delivery

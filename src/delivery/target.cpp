@@ -223,7 +223,7 @@ void Target::on_socket(bool readable, bool writable, TimestampTz now) {
 // False: the connection was given up.
 bool Target::take_replies(TimestampTz now) {
   while (std::optional<redis::Reply> reply = connection_->next_reply()) {
-    last_progress_ = now;
+    last_progress_ = contact_ = now;
     if (!take_reply(*reply, now)) return false;
   }
   return true;

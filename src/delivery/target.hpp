@@ -9,8 +9,10 @@
 #include <string>
 
 #include "core/backoff.hpp"
+#include "core/latency.hpp"
 #include "core/pending_keys.hpp"
 #include "core/snapshot.hpp"
+#include "delivery/standing.hpp"
 #include "delivery/sweep.hpp"
 #include "delivery/target_catalog.hpp"
 #include "journal/board.hpp"
@@ -26,6 +28,11 @@ class Target {
   Oid server() const { return definition_.server; }
   const TargetDefinition& definition() const { return definition_; }
   bool enabled() const { return options_.enabled; }
+  bool is_up() const { return state_ == journal::TargetState::up; }
+  // When it last answered; 0: never.
+  TimestampTz contact() const { return contact_; }
+  const std::string& identity() const { return identity_; }
+  void expect_identity(const std::string& identity) { identity_ = identity; }
 
   // Its definition changed: a new connection, and everything unacknowledged is owed still.
   void redefine(const TargetDefinition& definition);
@@ -80,6 +87,18 @@ class Target {
   core::XidSnapshot taken;
   std::uint64_t reliable_from = 0;
 
+  Standing standing;
+  // It was owed its whole replay window before that left the journal.
+  bool presumed_lost = false;
+  // Something of the batch that is being taken.
+  bool owes_batch = false;
+
+  // How long the batch at `position` takes, from its commit on.
+  void begin_latency(std::uint64_t position, TimestampTz committed) { latency_.begin(position, committed); }
+  void measure_latency(TimestampTz now) {
+    if (status_ != nullptr) latency_.arrived(acknowledged(), now, status_->latency);
+  }
+
   void publish_status();
 
  private:
@@ -111,11 +130,14 @@ class Target {
   TimestampTz opened_at_ = 0;
   TimestampTz ready_at_ = 0;       // when this connection became ready; 0: it has not
   TimestampTz last_progress_ = 0;
+  TimestampTz contact_ = 0;
+  std::string identity_;
   TimestampTz owed_since_ = 0;     // when the oldest unacknowledged key arrived
   std::uint32_t next_key_ = 0;     // of the set in flight: the next to send
   std::uint32_t acknowledged_keys_ = 0;
   std::deque<Command> commands_;   // not answered yet
   std::uint64_t counted_bytes_ = 0;
+  core::LatencyWatch latency_;
   bool detached_ = false;
   bool scan_at_once_ = false;      // there is room in memory: no need to wait until it is up
   bool use_del_ = false;           // a server before 4.0

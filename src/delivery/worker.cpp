@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "delivery/progress.hpp"
+#include "delivery/segment_keeper.hpp"
 #include "delivery/signals.hpp"
 #include "delivery/transactions.hpp"
 #include "delivery/waiter.hpp"
@@ -14,6 +15,7 @@
 namespace cache_invalidate::delivery {
 namespace {
 
+constexpr TimestampTz kTick = 1000000;
 constexpr TimestampTz kSweep = 30 * 1000000L;  // the net under every wake-up that may have been lost
 
 // Everything the worker has, reached by one pointer: an error ends the process, destructors or not.
@@ -24,9 +26,11 @@ struct Worker {
   std::unique_ptr<Dispatcher> dispatcher;
   std::unique_ptr<Feed> feed;
   std::unique_ptr<Progress> progress;
+  std::unique_ptr<SegmentKeeper> segments;
   Waiter waiter;
   std::vector<TargetDefinition> definitions;
   TimestampTz next_sweep = 0;
+  TimestampTz next_tick = 0;
 };
 Worker* worker = nullptr;
 
@@ -129,6 +133,8 @@ void start() {
   worker->dispatcher = std::make_unique<Dispatcher>(*worker->board);
   worker->feed = std::make_unique<Feed>(*worker->slot, *worker->board, *worker->dispatcher);
   worker->progress = std::make_unique<Progress>(*worker->slot, *worker->board, *worker->dispatcher, *worker->feed);
+  worker->segments =
+      std::make_unique<SegmentKeeper>(*worker->slot, *worker->board, *worker->dispatcher, *worker->feed, *worker->progress);
   read_catalogs(GetCurrentTimestamp());
   worker->progress->load();
   const WorkerTransaction transaction("reading the journal");
@@ -153,11 +159,21 @@ void handle_requests(TimestampTz now) {
   if (take_catalog_change() || now >= worker->next_sweep) read_catalogs(now);
 }
 
+// What is remembered of deliveries, and the journal's space: about once a second while there is something new.
+void keep_books(TimestampTz now) {
+  worker->progress->run();
+  if (!worker->progress->is_settled()) worker->next_tick = std::min(worker->next_tick, now + kTick);
+  if (now < worker->next_tick) return;
+  worker->progress->tick();
+  worker->segments->tick(now);
+  worker->next_tick = worker->progress->is_settled() ? worker->segments->deadline(now) : now + kTick;
+}
+
 // Starts a scan of the journal when one is needed and none runs.
 void start_scans() {
   Feed& feed = *worker->feed;
   if (feed.is_scanning_for_all()) return;
-  if (feed.must_read_journal()) {
+  if (feed.must_read_journal() || worker->dispatcher->gate().wants_repeat()) {
     const WorkerTransaction transaction("reading the journal");
     feed.begin_full_scan(transaction.extension());
     transaction.commit();
@@ -188,11 +204,11 @@ void run_cycle() {
   // What is in the journal only goes first, so that messages keep the order of the commits.
   const bool overtaken = worker->dispatcher->has_messages() && !worker->feed->is_scanning_for_all() && worker->feed->is_overtaken();
   const bool signalled = !overtaken && worker->dispatcher->signal(now);
-  worker->progress->run(now);
+  keep_books(now);
   worker->dispatcher->publish_status();
   now = GetCurrentTimestamp();
   if (signalled) worker->board->last_delivery = now;
-  const TimestampTz deadline = std::min({worker->dispatcher->deadline(now), worker->progress->deadline(), worker->next_sweep});
+  const TimestampTz deadline = std::min({worker->dispatcher->deadline(now), worker->next_tick, worker->next_sweep});
   const bool busy = more || signalled || overtaken || (worker->feed->must_read_journal() && !worker->dispatcher->is_full());
   worker->waiter.wait(worker->dispatcher->targets(), busy ? 0 : milliseconds_until(now, deadline));
 }

@@ -21,7 +21,7 @@ void detach() {
 void init_counters(Board& board) {
   Counters& c = board.counters;
   for (pg_atomic_uint64* counter :
-       {&c.batches, &c.keys, &c.patterns, &c.messages, &c.notified, &c.journal_scans, &c.truncations, &c.errors}) {
+       {&c.batches, &c.keys, &c.patterns, &c.messages, &c.notified, &c.journal_scans, &c.truncations, &c.errors, &c.compactions}) {
     pg_atomic_init_u64(counter, 0);
   }
   for (TargetStatus& t : board.target) {
@@ -53,7 +53,7 @@ Board* create_board(DatabaseSlot& slot) {
   const Size size = ring_offset + static_cast<Size>(settings::ring_size) * 1024;
   dsm_segment* segment = dsm_create(size, 0);
   auto* board = static_cast<Board*>(dsm_segment_address(segment));
-  memset(board, 0, size);
+  memset(static_cast<void*>(board), 0, size);
   SpinLockInit(&board->lock);
   ConditionVariableInit(&board->probes_changed);
   board->since = GetCurrentTimestamp();

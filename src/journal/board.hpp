@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "core/latency.hpp"
 #include "journal/ring.hpp"
 #include "journal/shared.hpp"
 
@@ -22,6 +23,7 @@ struct Counters {
   pg_atomic_uint64 journal_scans;
   pg_atomic_uint64 truncations;  // of journal segments
   pg_atomic_uint64 errors;       // rows written to trigger_error_log
+  pg_atomic_uint64 compactions;  // of the journal: what was owed was copied forward
 };
 
 enum class TargetState : std::uint32_t { down, connecting, up, disabled };
@@ -38,6 +40,7 @@ struct TargetStatus {
   bool reads_journal;            // owes more than memory holds
   TimestampTz changed;           // of `state`
   TimestampTz acknowledged;      // last acknowledgement
+  core::Histogram latency;       // from commit to acknowledgement
   char problem[256];             // why it is not up, in UTF-8, perhaps cut; never a secret
 };
 
@@ -59,7 +62,9 @@ struct Board {
   TimestampTz since;
   TimestampTz last_delivery;
   std::uint64_t journal_bytes;   // both segments, at the last look
+  bool notify_held;              // its queue is too full
   Counters counters;
+  core::Histogram latency;       // from commit to NOTIFY
   TargetStatus target[kMaxTargets];
   ProbeStatus probe[kMaxProbes];
   Size ring_offset;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include "core/snapshot.hpp"
 #include "pg/extension.hpp"
@@ -20,8 +21,9 @@ class JournalScan {
   // Called for each row, watermarks included. Must not call the server; may throw.
   using Visitor = void (*)(void* context, int segment, std::string_view row);
 
-  // Begins at the first page; `moment` is taken here. In a transaction.
-  void begin(const pg::Extension& extension);
+  // Begins at the first page; `moment` is taken here. Passes over pages that were not written to since the WAL position
+  // `since`; 0: none. In a transaction.
+  void begin(const pg::Extension& extension, std::uint64_t since);
   bool active() const { return active_; }
   const core::XidSnapshot& moment() const { return moment_; }
 
@@ -30,7 +32,10 @@ class JournalScan {
   void cancel() { active_ = false; }
 
  private:
+  BlockNumber find_written(Relation table, BlockNumber from, BlockNumber end, bool written) const;
+
   core::XidSnapshot moment_;
+  std::uint64_t since_ = 0;
   bool active_ = false;
   int segment_ = 0;
   BlockNumber next_ = 0;

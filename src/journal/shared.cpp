@@ -19,7 +19,7 @@ Size shared_size() {
 }
 
 Size announced_size() {
-  return offsetof(AnnouncedArray, xid) + static_cast<Size>(pg::proc_number_limit()) * sizeof(pg_atomic_uint64);
+  return offsetof(AnnouncedArray, writer) + static_cast<Size>(pg::proc_number_limit()) * sizeof(AnnouncedWriter);
 }
 
 void request() {
@@ -68,15 +68,18 @@ void on_startup() {
   announced = static_cast<AnnouncedArray*>(ShmemInitStruct("cache_invalidate announced", announced_size(), &found));
   if (!found) {
     announced->size = static_cast<std::uint32_t>(pg::proc_number_limit());
-    for (std::uint32_t i = 0; i < announced->size; ++i) pg_atomic_init_u64(&announced->xid[i], 0);
+    for (std::uint32_t i = 0; i < announced->size; ++i) {
+      pg_atomic_init_u64(&announced->writer[i].xid, 0);
+      pg_atomic_init_u64(&announced->writer[i].written_from, 0);
+    }
   }
   LWLockRelease(AddinShmemInitLock);
 }
 
-void announce(std::uint64_t xid) {
-  if (announced == nullptr) return;
+AnnouncedWriter* own_place() {
+  if (announced == nullptr) return nullptr;
   const auto place = static_cast<std::uint32_t>(pg::own_proc_number());
-  if (place < announced->size) pg_atomic_write_u64(&announced->xid[place], xid);
+  return place < announced->size ? &announced->writer[place] : nullptr;
 }
 
 void wake(int proc) {
@@ -99,16 +102,23 @@ void request_shared_memory() {
 SharedState* shared_state() { return state; }
 AnnouncedArray* announced_transactions() { return announced; }
 
-void announce_transaction(std::uint64_t xid) noexcept { announce(xid); }
+void announce_transaction(std::uint64_t xid) noexcept {
+  AnnouncedWriter* own = own_place();
+  if (own == nullptr || pg_atomic_read_u64(&own->xid) == xid) return;
+  // Whatever this transaction has written to the WAL, or else anybody: its journal rows come behind that.
+  pg_atomic_write_u64(&own->written_from, XactLastRecEnd != 0 ? XactLastRecEnd : GetXLogInsertRecPtr());
+  pg_write_barrier();
+  pg_atomic_write_u64(&own->xid, xid);
+}
 
 void withdraw_transaction() noexcept {
   // What was handed over must be seen by whoever sees that it is withdrawn.
   pg_memory_barrier();
-  announce(0);
+  if (AnnouncedWriter* own = own_place()) pg_atomic_write_u64(&own->xid, 0);
 }
 
 bool is_still_announced(const Announced& transaction) {
-  return pg_atomic_read_u64(&announced->xid[transaction.place]) == transaction.xid;
+  return pg_atomic_read_u64(&announced->writer[transaction.place].xid) == transaction.xid;
 }
 
 DatabaseSlot* find_slot(Oid database) {

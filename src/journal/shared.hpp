@@ -58,6 +58,7 @@ void withdraw_transaction() noexcept;
 struct Announced {
   std::uint32_t place;
   std::uint64_t xid;
+  std::uint64_t written_from;  // its journal rows lie behind this position of the WAL
 };
 template <typename Visit>
 void for_each_announced(Visit visit);
@@ -79,9 +80,13 @@ void wake_launcher();
 // The launcher shall look whether the database needs a worker.
 void request_probe(Oid database);
 
+struct AnnouncedWriter {
+  pg_atomic_uint64 xid;           // 0: none
+  pg_atomic_uint64 written_from;  // of a transaction that was there, or a later one's
+};
 struct AnnouncedArray {
   std::uint32_t size;
-  pg_atomic_uint64 xid[FLEXIBLE_ARRAY_MEMBER];  // by process number; 0: none
+  AnnouncedWriter writer[FLEXIBLE_ARRAY_MEMBER];  // by process number
 };
 AnnouncedArray* announced_transactions();
 
@@ -89,8 +94,10 @@ template <typename Visit>
 void for_each_announced(Visit visit) {
   AnnouncedArray* all = announced_transactions();
   for (std::uint32_t i = 0; all != nullptr && i < all->size; ++i) {
-    const std::uint64_t xid = pg_atomic_read_u64(&all->xid[i]);
-    if (xid != 0) visit(Announced{i, xid});
+    const std::uint64_t xid = pg_atomic_read_u64(&all->writer[i].xid);
+    if (xid == 0) continue;
+    pg_read_barrier();
+    visit(Announced{i, xid, pg_atomic_read_u64(&all->writer[i].written_from)});
   }
 }
 

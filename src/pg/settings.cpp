@@ -11,6 +11,9 @@ int batch_size = 1000;
 int max_backlog_keys = 1000000;
 int max_change_set_memory = 16 * 1024;
 int max_items_per_transaction = 100000;
+int max_journal_size = 1024;
+double notify_queue_limit = 50;
+int replay_window = 60000;
 int ring_size = 4 * 1024;
 int signal_timeout = 1000;
 
@@ -33,10 +36,22 @@ void define_delivery() {
                           "Sets how many keys owed to one target are kept in the worker's memory.",
                           "What is owed beyond that is read from the journal when the target is back.",
                           &max_backlog_keys, 1000000, 1000, 100000000, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("cache_invalidate.max_journal_size",
+                          "Sets how large the journal may grow while something is owed.",
+                          "At half of it what is owed to targets that are away is folded; a target that comes back still gets all of it.",
+                          &max_journal_size, 1024, 16, 1024 * 1024, PGC_SIGHUP, GUC_UNIT_MB, nullptr, nullptr, nullptr);
   DefineCustomStringVariable("cache_invalidate.notify_channel",
                              "Sets the NOTIFY channel of messages whose trigger names none.",
                              "An empty name sends no such message.", &notify_channel, "cache_invalidation", PGC_SIGHUP, 0,
                              check_channel, nullptr, nullptr);
+  DefineCustomRealVariable("cache_invalidate.notify_queue_limit",
+                           "Sets how full, in per cent, the server's queue of notifications may be.",
+                           "Beyond that the worker sends no NOTIFY, so that users' own still fit; when half of it is free again, a reset message.",
+                           &notify_queue_limit, 50, 0.0001, 90, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("cache_invalidate.replay_window",
+                          "Sets how long the journal keeps what was delivered, for a Redis that comes back with older data.",
+                          "Choose it longer than the time between two snapshots that a Redis may be restarted from. 0 keeps nothing.",
+                          &replay_window, 60000, 0, 86400000, PGC_SIGHUP, GUC_UNIT_MS, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("cache_invalidate.signal_timeout",
                           "Sets how long messages wait for the deletes of a target that does not answer.",
                           "A target that is known to be down delays no message.", &signal_timeout, 1000, 0, 60000,

@@ -9,7 +9,10 @@ extern int batch_window;             // milliseconds a push waits for more; 0: a
 extern int batch_size;               // items in one push
 extern int max_backlog_keys;         // kept in memory a target; more are read from the journal later
 extern int max_change_set_memory;    // kilobytes a transaction keeps before it writes to the journal early
+extern int max_journal_size;         // megabytes; then what is owed is folded
 extern int max_items_per_transaction;  // distinct keys and messages; then templates that give very many are widened
+extern double notify_queue_limit;    // per cent of the server's queue; then NOTIFY is held back
+extern int replay_window;            // milliseconds of what was delivered, for a target that forgot
 extern int ring_size;                // kilobytes
 extern int signal_timeout;           // milliseconds that a message waits for a target that does not answer
 

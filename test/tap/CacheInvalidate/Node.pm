@@ -31,6 +31,8 @@ sub new_node {
         max_connections           => 40,
         max_prepared_transactions => 10,
         shared_buffers            => '64MB',
+        # so that the journal is seen to become empty
+        'cache_invalidate.replay_window' => '1s',
         %settings);
     return $node;
 }

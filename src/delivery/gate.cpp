@@ -1,0 +1,75 @@
+#include "delivery/gate.hpp"
+
+#include <algorithm>
+
+#include "pg/settings.hpp"
+
+namespace cache_invalidate::delivery {
+namespace {
+
+bool may_repeat(const Target& target) {
+  return target.standing.owes_messages && !target.is_detached() && target.enabled() &&
+         target.acknowledged() >= std::max(target.standing.passed_position, target.reliable_from);
+}
+
+}  // namespace
+
+bool Gate::is_waited_for(const Target& target, TimestampTz now) const {
+  return !target.standing.passed && target.is_waited_for(now);
+}
+
+std::uint64_t Gate::open_to(std::uint64_t position, TimestampTz now) const {
+  for (const auto& target : targets_) {
+    if (is_waited_for(*target, now)) position = std::min(position, target->acknowledged());
+  }
+  return position;
+}
+
+TimestampTz Gate::opens(TimestampTz now) const {
+  TimestampTz latest = now;
+  for (const auto& target : targets_) {
+    if (is_waited_for(*target, now)) latest = std::max(latest, target->waited_until());
+  }
+  return latest;
+}
+
+void Gate::note_sent(std::uint64_t position, TimestampTz now) {
+  for (const auto& target : targets_) {
+    // Of one that is behind it is not known what it owes: what is new to it was not waited for by anybody.
+    if (!target->enabled() || target->is_detached() || target->acknowledged() >= position) continue;
+    Standing& standing = target->standing;
+    if (!standing.passed) standing.passed_at = now;
+    standing.passed = true;
+    standing.passed_position = std::max(standing.passed_position, position);
+    if (standing.owes_messages) continue;
+    standing.owes_messages = true;
+    standing.repeat_from = target->delivered;
+  }
+}
+
+void Gate::settle() {
+  for (const auto& target : targets_) {
+    Standing& standing = target->standing;
+    if (!standing.passed || !target->is_up() || target->is_detached()) continue;
+    const bool answers = target->contact() > standing.passed_at;
+    if (answers && target->owed() <= static_cast<std::size_t>(settings::batch_size)) standing.passed = false;
+  }
+}
+
+bool Gate::wants_repeat() const {
+  return std::any_of(targets_.begin(), targets_.end(), [](const auto& target) { return may_repeat(*target); });
+}
+
+std::vector<core::XidSnapshot> Gate::take_repeats(bool& reset) {
+  std::vector<core::XidSnapshot> repeats;
+  for (const auto& target : targets_) {
+    if (!may_repeat(*target)) continue;
+    Standing& standing = target->standing;
+    repeats.push_back(standing.repeat_from);
+    reset = reset || standing.reset_due;
+    standing = Standing();
+  }
+  return repeats;
+}
+
+}  // namespace cache_invalidate::delivery

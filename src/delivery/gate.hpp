@@ -1,0 +1,46 @@
+// Gate: caches first, signals second. It knows whom messages wait for, and which must be said again because a target
+// deleted its keys after they had left.
+//
+// A target that is up is waited for, up to signal_timeout without an answer. One that let it pass, or is down, is
+// passed over: nothing waits for it until it answers again and has nearly caught up. When it has deleted all that the
+// messages meanwhile spoke of, they are repeated from the journal.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "core/snapshot.hpp"
+#include "delivery/target.hpp"
+
+namespace cache_invalidate::delivery {
+
+using Targets = std::vector<std::unique_ptr<Target>>;
+
+class Gate {
+ public:
+  explicit Gate(const Targets& targets) : targets_(targets) {}
+
+  // Up to which position messages may leave; `position`: the last one taken.
+  std::uint64_t open_to(std::uint64_t position, TimestampTz now) const;
+  // When at the latest a target that is waited for now is passed over.
+  TimestampTz opens(TimestampTz now) const;
+
+  // Messages up to here leave now.
+  void note_sent(std::uint64_t position, TimestampTz now);
+  // Targets that answer again are waited for again. Each cycle.
+  void settle();
+
+  // A target has caught up with what it was passed over for.
+  bool wants_repeat() const;
+  // The repetition begins: everything that one of these snapshots does not contain. Those that the journal has no
+  // more are left to `reset`: a reset message stands for them.
+  std::vector<core::XidSnapshot> take_repeats(bool& reset);
+
+ private:
+  bool is_waited_for(const Target& target, TimestampTz now) const;
+
+  const Targets& targets_;
+};
+
+}  // namespace cache_invalidate::delivery

@@ -1,0 +1,117 @@
+#include "delivery/outbox.hpp"
+
+#include <algorithm>
+#include <string>
+
+#include "delivery/retry.hpp"
+#include "delivery/signals.hpp"
+#include "pg/settings.hpp"
+
+namespace cache_invalidate::delivery {
+namespace {
+
+constexpr TimestampTz kMillisecond = 1000;
+
+}  // namespace
+
+void Outbox::add(const core::BatchReader::Item& item, const core::BatchHeader& header, std::uint64_t position,
+                 TimestampTz committed, TimestampTz now) {
+  pg_atomic_fetch_add_u64(&board_.counters.messages, 1);
+  if (empty()) waiting_since_ = now;
+  if (!held_) latency_.begin(position, committed);
+  // Nobody waits for what cannot leave: deletes go on.
+  if (is_full() && is_stuck() && !held_) give_up("too many messages wait");
+  if (header.part) {
+    waiting_.add_part({*item.shape, item.operation, std::string(item.id), std::string(item.fields), header}, item.shape_number,
+                      item.exact, position);
+  } else {
+    waiting_.add(*item.shape, item.operation, item.id, item.fields, header, position);
+  }
+}
+
+// A reset message will stand for them.
+void Outbox::give_up(const char* reason) {
+  if (!reset_due) ereport(LOG, (errmsg("cache_invalidate: %s: a reset message will stand for them", reason)));
+  reset_due = true;
+  waiting_.clear();
+  sending_.clear();
+  sending_bytes_ = 0;
+}
+
+void Outbox::hold(bool hold) {
+  if (held_ && !hold) waiting_.sort_by_time();
+  held_ = hold;
+}
+
+bool Outbox::is_due(TimestampTz now) const {
+  return waiting_.size() >= static_cast<std::size_t>(settings::batch_size) || is_full() ||
+         now >= waiting_since_ + settings::batch_window * kMillisecond;
+}
+
+bool Outbox::send(std::uint64_t position, TimestampTz now) {
+  // What folds makes room to read on.
+  if (held_ && is_full()) waiting_.fold_early();
+  if ((held_ && !is_full()) || paused_ || now < retry_at_) return false;
+  board_.notify_held = is_notify_held();
+  const std::uint64_t up_to = gate_.open_to(position, now);
+  const core::MessageQueue::Waiting* first = waiting_.front();
+  if (sending_.empty() && (first == nullptr || first->position > up_to || !is_due(now))) return false;
+  take_next(up_to);
+  gate_.note_sent(up_to, now);
+  const bool sent = send_taken(now);
+  if (sent) latency_.arrived(oldest(position + 1) - 1, GetCurrentTimestamp(), board_.latency);
+  return sent;
+}
+
+void Outbox::take_next(std::uint64_t up_to) {
+  const auto most = static_cast<std::size_t>(settings::batch_size);
+  for (const auto* next = waiting_.front(); next != nullptr && next->position <= up_to && sending_.size() < most;
+       next = waiting_.front()) {
+    sending_.push_back(*next);
+    sending_bytes_ += next->message.text_size();
+    waiting_.pop();
+  }
+}
+
+bool Outbox::send_taken(TimestampTz now) {
+  std::uint64_t sent = 0;
+  if (notify_queue_.take_room(now, sending_bytes_)) {
+    const bool committed = run_signal_transaction([&](SignalTransaction& transaction) {
+      for (const core::MessageQueue::Waiting& waiting : sending_) sent += transaction.notify(waiting.message) ? 1 : 0;
+    });
+    if (!committed) {
+      ++failures_;
+      retry_at_ = retry_time(backoff_, now);
+      return false;
+    }
+  } else {
+    reset_due = true;
+  }
+  publish();
+  sending_.clear();
+  sending_bytes_ = 0;
+  failures_ = 0;
+  backoff_.reset();
+  pg_atomic_fetch_add_u64(&board_.counters.notified, sent);
+  return true;
+}
+
+void Outbox::publish() {}
+
+std::uint64_t Outbox::oldest(std::uint64_t next) {
+  if (const core::MessageQueue::Waiting* first = waiting_.front()) next = std::min(next, first->oldest);
+  for (const core::MessageQueue::Waiting& waiting : sending_) next = std::min(next, waiting.oldest);
+  return next;
+}
+
+TimestampTz Outbox::deadline(std::uint64_t position, TimestampTz now) {
+  if (paused_) return DT_NOEND;
+  if (empty()) return reset_due ? notify_queue_.next_look() : DT_NOEND;
+  // Due once its window is over; blocked by a target until that has answered or signal_timeout is over.
+  const TimestampTz window = waiting_since_ + settings::batch_window * kMillisecond;
+  const core::MessageQueue::Waiting* first = waiting_.front();
+  const bool blocked = first != nullptr && first->position > gate_.open_to(position, now);
+  return std::max(window, blocked ? gate_.opens(now) : retry_at_);
+}
+
+}  // namespace cache_invalidate::delivery

@@ -1,0 +1,108 @@
+#include "delivery/segment_keeper.hpp"
+
+#include <algorithm>
+
+#include "delivery/transactions.hpp"
+#include "journal/segment.hpp"
+#include "pg/settings.hpp"
+
+namespace cache_invalidate::delivery {
+namespace {
+
+constexpr TimestampTz kSecond = 1000000;
+constexpr TimestampTz kLongestPause = 30 * kSecond;
+constexpr TimestampTz kRotateAfter = 5 * kSecond;       // so that an idle journal is empty soon
+constexpr TimestampTz kLookAgain = 5 * kSecond;
+constexpr BlockNumber kRotatePages = 16 * 1024 * 1024 / BLCKSZ;
+
+std::uint64_t limit() { return static_cast<std::uint64_t>(settings::max_journal_size) * 1024 * 1024; }
+TimestampTz replay_window() { return settings::replay_window * 1000L; }
+
+}  // namespace
+
+bool SegmentKeeper::is_crowded() const { return bytes() >= limit() / 2; }
+
+void SegmentKeeper::measure() {
+  const WorkerTransaction transaction("measuring the journal");
+  for (int i = 0; i < 2; ++i) pages_[i] = journal::pages(transaction.extension(), i);
+  transaction.commit();
+}
+
+// Until when a Redis that comes back with older data needs what lies in the segment.
+TimestampTz SegmentKeeper::kept_until(int segment) const {
+  const Feed::Last& last = feed_.last(segment);
+  if (last.position == 0 || replay_window() == 0 || dispatcher_.targets().empty()) return 0;
+  const auto is_used = [](const auto& target) { return target->enabled(); };
+  return std::any_of(dispatcher_.targets().begin(), dispatcher_.targets().end(), is_used) ? last.time + replay_window() : 0;
+}
+
+// By what is known now. The window of a target ends when it was last seen: it may have been restarted since.
+bool SegmentKeeper::may_truncate(int segment) const {
+  const Feed::Last& last = feed_.last(segment);
+  if (!dispatcher_.is_delivered(last.position)) return false;
+  const TimestampTz kept = kept_until(segment);
+  if (kept == 0 || is_crowded()) return true;
+  return std::all_of(dispatcher_.targets().begin(), dispatcher_.targets().end(),
+                     [kept](const auto& target) { return !target->enabled() || target->contact() >= kept; });
+}
+
+bool SegmentKeeper::try_truncate(int segment, TimestampTz now) {
+  if (now < next_truncate_ || !may_truncate(segment)) return false;
+  if (progress_.segment() == segment) {
+    const WorkerTransaction transaction("writing the watermark");
+    progress_.write(transaction.extension());
+    transaction.commit();
+  }
+  if (progress_.segment() == segment) return false;  // the other one is locked by somebody
+  const WorkerTransaction transaction("truncating the journal");
+  bool done = false;
+  // Each attempt costs a transaction id where there are standbys: a writer that stays makes them rare.
+  truncate_pause_ = std::min(std::max(2 * truncate_pause_, kSecond), kLongestPause);
+  next_truncate_ = now + truncate_pause_;
+  if (journal::try_lock_for_truncate(transaction.extension(), segment)) {
+    truncate_pause_ = 0;
+    // No writer is left in this segment, and each has handed over: now we can know all that it owes. One that
+    // was prepared may have been committed since, by somebody who hands nothing over.
+    feed_.drain_ring(now);
+    if (!feed_.must_read_journal() && !feed_.has_ended_prepared(journal::take_snapshot()) && !dispatcher_.lacks_servers() &&
+        may_truncate(segment)) {
+      journal::truncate(transaction.extension(), segment);
+      discarded_until_ = std::max(discarded_until_, feed_.last(segment).time);
+      feed_.forget_last(segment);
+      pg_atomic_fetch_add_u64(&board_.counters.truncations, 1);
+      done = true;
+    }
+  }
+  transaction.commit();
+  return done;
+}
+
+void SegmentKeeper::rotate(int active, TimestampTz now) {
+  if (feed_.last(active).position == 0 && pages_[active] <= 1) return;
+  if (pages_[active] < kRotatePages && now < rotated_ + kRotateAfter) return;
+  pg_atomic_write_u32(&slot_.active_segment, static_cast<uint32>(1 - active));
+  rotated_ = now;
+}
+
+void SegmentKeeper::tick(TimestampTz now) {
+  measure();
+  const int active = static_cast<int>(pg_atomic_read_u32(&slot_.active_segment));
+  const int other = 1 - active;
+  if (!feed_.is_scanning()) {
+    if (pages_[other] > 0 && try_truncate(other, now)) pages_[other] = 0;
+    if (pages_[other] == 0) rotate(active, now);
+  }
+  is_full_ = bytes() >= (is_full_ ? limit() / 4 * 3 : limit());
+  board_.journal_bytes = bytes();
+}
+
+TimestampTz SegmentKeeper::deadline(TimestampTz now) const {
+  const int active = static_cast<int>(pg_atomic_read_u32(&slot_.active_segment));
+  if (pages_[1 - active] == 0 && feed_.last(active).position == 0 && pages_[active] <= 1) return DT_NOEND;
+  // Where only the replay window is in the way, there is nothing to see before it ends.
+  const TimestampTz kept = kept_until(1 - active);
+  if (is_crowded() || pages_[1 - active] == 0 || kept == 0) return now + kSecond;
+  return std::max(kept, now + kLookAgain);
+}
+
+}  // namespace cache_invalidate::delivery
