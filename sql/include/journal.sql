@@ -64,7 +64,7 @@ END $$;
 
 CREATE FUNCTION journal.items(batch bytea) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
-  operations constant text[] := '{INSERT,UPDATE,DELETE,TEST,TRUNCATE}';
+  operations constant text[] := '{INSERT,UPDATE,DELETE,TEST,TRUNCATE,RESET}';
   scopes text[] := '{}';
   shapes text[] := '{}';
   custom boolean[] := '{}';
@@ -98,6 +98,7 @@ BEGIN
           SELECT n.place, n.number INTO place, number FROM journal.read_number(batch, place) n;
           names := names || coalesce((SELECT srvname::text FROM pg_foreign_server WHERE oid = number::oid), 'dropped');
         END LOOP;
+        SELECT n.place + n.number INTO place FROM journal.read_number(batch, place) n;  -- the glob
         scopes := scopes || array_to_string(ARRAY(SELECT n FROM unnest(names) n ORDER BY n COLLATE "C"), ',');
       WHEN 2 THEN
         flags := get_byte(batch, place);
@@ -110,6 +111,10 @@ BEGIN
         IF flags >> 1 = 2 THEN
           SELECT n.place + n.number INTO place FROM journal.read_number(batch, place) n;  -- the program
         END IF;
+        SELECT n.place, n.number INTO place, count FROM journal.read_number(batch, place) n;
+        FOR i IN 1 .. count LOOP
+          SELECT n.place INTO place FROM journal.read_number(batch, place) n;  -- a server
+        END LOOP;
         IF in_parts THEN
           SELECT n.place INTO place FROM journal.read_number(batch, place) n;  -- the writer's own number of the shape
         END IF;

@@ -148,7 +148,7 @@ void put_key(const core::BatchReader::Item& found, Output& out) {
   const char* kind = is_pattern ? "pattern" : "key";
   bool arrives = false;
   std::string item;
-  for (const std::uint32_t oid : *found.scope) {
+  for (const std::uint32_t oid : found.scope->servers) {
     const Server server = read_server(oid);
     if (!server.delivers) continue;
     item.clear();
@@ -231,7 +231,7 @@ void put_trigger(const ImaginedChange& change, const Trigger& trigger, Output& o
   });
   // The writer leaves out what no server gets; here it shall show.
   for (core::Scope& scope : vocabulary.scopes) {
-    if (scope.empty()) scope.push_back(InvalidOid);
+    if (scope.servers.empty()) scope.servers.push_back(InvalidOid);
   }
   core::BatchWriter writer;
   writer.begin({xid, pg::unix_microseconds(GetCurrentTimestamp())}, vocabulary);

@@ -20,6 +20,7 @@ namespace {
 
 constexpr TimestampTz kLongestWait = 10 * 1000000L;
 constexpr const char* kKeyPrefix = "cache_invalidate:test:";
+constexpr const char* kKeyGlob = "cache_invalidate:test:*";
 
 // What the background worker is told; it must fit bgw_extra.
 struct Order {
@@ -44,7 +45,7 @@ std::string uuid_text(const pg_uuid_t& uuid) {
 }
 
 // Reserves a place on the board, with the servers that shall answer. nullptr: all places are in use.
-journal::ProbeStatus* reserve(journal::Board& board, std::uint64_t id, const core::Scope& servers) {
+journal::ProbeStatus* reserve(journal::Board& board, std::uint64_t id, const std::vector<std::uint32_t>& servers) {
   const TimestampTz now = GetCurrentTimestamp();
   journal::ProbeStatus* found = nullptr;
   SpinLockAcquire(&board.lock);
@@ -209,8 +210,8 @@ std::string run_test(const char* table_name, const pg_uuid_t* user) {
   order.id = std::random_device{}() | static_cast<std::uint64_t>(std::random_device{}()) << 32 | 1;
   order.has_user = user != nullptr;
   if (user != nullptr) order.user = *user;
-  const std::uint32_t scope = capture::scope_number(owner_of(order.table), {});
-  const core::Scope servers = capture::resolved_vocabulary(wrapper).scopes[scope];
+  const std::uint32_t scope = capture::scope_number(owner_of(order.table), {}, kKeyGlob);
+  const std::vector<std::uint32_t> servers = capture::resolved_vocabulary(wrapper).scopes[scope].servers;
   if (reserve(*board, order.id, servers) == nullptr) {
     return report(false, "too many tests are running at once: try again", table_name, user_text, "");
   }
@@ -253,7 +254,8 @@ CACHE_INVALIDATE_WORKER_MAIN(test_worker_main) {
   StartTransactionCommand();
   const char* table = get_rel_name(order.table);
   if (table != nullptr) {
-    const std::uint32_t scope = capture::scope_number(owner_of(order.table), {});
+    const Oid owner = owner_of(order.table);
+    const std::uint32_t scope = capture::scope_number(owner, {}, kKeyGlob);
     const std::string id = std::to_string(order.id);
     core::Shape shape;
     shape.name = pg::to_utf8_anyhow(table);
@@ -262,7 +264,7 @@ CACHE_INVALIDATE_WORKER_MAIN(test_worker_main) {
     std::string probe;
     core::put_fixed64(probe, order.id);
     capture::changes().add_key(scope, kKeyPrefix + id, 1);
-    capture::changes().add_change(capture::shape_number(shape, order.table), id, core::Operation::test, fields, 1);
+    capture::changes().add_change(capture::shape_number(shape, order.table, owner, {}), id, core::Operation::test, fields, 1);
     capture::changes().add_probe(probe, 1);
   }
   CommitTransactionCommand();

@@ -114,9 +114,9 @@ bool Noter::is_constant(std::size_t place) const {
 // All that template number `place` could give.
 void Noter::add_whole(std::size_t place, core::Source source) {
   if (is_constant(place)) {
-    changes_.add_key(rule_.scope, rule_.rule.keys[place].front().literal, level_, source);
+    changes_.add_key(rule_.scopes[place], rule_.rule.keys[place].front().literal, level_, source);
   } else {
-    changes_.add_pattern(rule_.scope, rule_.globs[place], level_, source);
+    changes_.add_pattern(rule_.scopes[place], rule_.globs[place], level_, source);
   }
 }
 
@@ -137,9 +137,9 @@ void Noter::add_keys(const core::Value* values) {
         is_key ? core::expand(rule_.rule.keys[i], values, key) : core::expand_glob(rule_.rule.patterns[i - keys], values, key);
     if (expansion == core::Expansion::none) continue;
     if (is_key && expansion == core::Expansion::exact) {
-      changes_.add_key(rule_.scope, key, level_, source);
+      changes_.add_key(rule_.scopes[i], key, level_, source);
     } else {
-      changes_.add_pattern(rule_.scope, key, level_, source);
+      changes_.add_pattern(rule_.scopes[i], key, level_, source);
     }
     widen_if_crowded(i, source);
   }

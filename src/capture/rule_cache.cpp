@@ -112,8 +112,10 @@ void bind(CompiledRule& compiled, Relation table, const Trigger& trigger) {
   make_readers(compiled, table, paths);
   compiled.sends_messages = !compiled.rule.has_channel || !compiled.rule.channel.empty();
   const core::Rule& bound = compiled.rule;
-  compiled.shape = shape_number({bound.format, bound.has_channel, bound.channel, bound.name, bound.payload.program}, reported);
-  compiled.scope = scope_number(table->rd_rel->relowner, compiled.rule.servers);
+  const Oid owner = table->rd_rel->relowner;
+  const core::Shape shape{bound.format, bound.has_channel, bound.channel, bound.name, bound.payload.program, {}};
+  compiled.shape = shape_number(shape, reported, owner, bound.servers);
+  for (const std::string& glob : compiled.globs) compiled.scopes.push_back(scope_number(owner, bound.servers, glob));
 }
 
 // A rule that is compiled anew keeps its sources, so that their numbers do not grow with every change of a table.

@@ -29,7 +29,7 @@ struct CompiledRule {
   std::vector<InputReader> readers;   // one an entry of rule.inputs
   bool has_paths = false;
   std::vector<std::string> globs;     // of everything that a template could give: one a key, then one a pattern
-  std::uint32_t scope = 0;
+  std::vector<std::uint32_t> scopes;  // one a glob
   std::uint32_t shape = 0;
   core::Source first_source = 0;      // of the first template; then one each, the last for messages
   std::uint32_t source_count = 0;

@@ -7,16 +7,20 @@
 namespace cache_invalidate::capture {
 namespace {
 
-struct ScopeRequest {
+// Which servers the rules of some tables go to.
+struct Audience {
   Oid owner;
-  std::vector<std::string> servers;  // empty: all
+  std::vector<std::string> names;  // empty: all
 };
 
 struct State {
   core::Vocabulary vocabulary;
-  std::vector<ScopeRequest> requests;  // one a scope
-  std::vector<Oid> tables;             // one a shape
-  bool resolved = false;
+  std::vector<Audience> audiences;
+  std::vector<std::size_t> scope_audiences;  // one a scope
+  std::vector<std::size_t> shape_audiences;  // one a shape
+  std::vector<Oid> tables;                   // likewise
+  bool resolved = false;  // to the end
+  bool changed = false;   // since, or meanwhile
 };
 
 // Never destroyed: the server's exit handlers may still run our callbacks.
@@ -25,7 +29,7 @@ State& state() {
   return *instance;
 }
 
-void on_catalog_change(Datum /*argument*/, int /*cache*/, uint32 /*hash*/) { state().resolved = false; }
+void on_catalog_change(Datum /*argument*/, int /*cache*/, uint32 /*hash*/) { state().changed = true; }
 
 struct Server {
   Oid oid;
@@ -50,53 +54,83 @@ Server* read_servers(Oid wrapper, int* count) {
   }
   systable_endscan(scan);
   table_close(catalog, AccessShareLock);
+  // The catalog has no order.
+  std::sort(servers, servers + *count, [](const Server& a, const Server& b) { return a.oid < b.oid; });
   return servers;
+}
+
+// May raise an error.
+bool reaches(const Audience& audience, const Server& server) {
+  const std::vector<std::string>& names = audience.names;
+  if (!names.empty() && std::find(names.begin(), names.end(), server.name) == names.end()) return false;
+  return pg::may_use_server(server.oid, audience.owner);
+}
+
+std::size_t audience_number(Oid owner, const std::vector<std::string>& names) {
+  auto& audiences = state().audiences;
+  for (std::size_t i = 0; i < audiences.size(); ++i) {
+    if (audiences[i].owner == owner && audiences[i].names == names) return i;
+  }
+  audiences.push_back({owner, names});
+  return audiences.size() - 1;
 }
 
 }  // namespace
 
-std::uint32_t shape_number(const core::Shape& shape, Oid table) {
-  auto& shapes = state().vocabulary.shapes;
-  auto& tables = state().tables;
+std::uint32_t shape_number(const core::Shape& shape, Oid table, Oid table_owner, const std::vector<std::string>& servers) {
+  State& known = state();
+  const std::size_t audience = audience_number(table_owner, servers);
+  auto& shapes = known.vocabulary.shapes;
   for (std::size_t i = 0; i < shapes.size(); ++i) {
-    if (tables[i] == table && shapes[i] == shape) return static_cast<std::uint32_t>(i);
+    if (known.tables[i] == table && known.shape_audiences[i] == audience && shapes[i].says_the_same(shape)) {
+      return static_cast<std::uint32_t>(i);
+    }
   }
-  tables.reserve(tables.size() + 1);
+  known.tables.reserve(shapes.size() + 1);
+  known.shape_audiences.reserve(shapes.size() + 1);
   shapes.push_back(shape);
-  tables.push_back(table);
+  known.tables.push_back(table);
+  known.shape_audiences.push_back(audience);
+  known.resolved = false;
   return static_cast<std::uint32_t>(shapes.size() - 1);
 }
 
-std::uint32_t scope_number(Oid table_owner, const std::vector<std::string>& servers) {
-  auto& requests = state().requests;
-  for (std::size_t i = 0; i < requests.size(); ++i) {
-    if (requests[i].owner == table_owner && requests[i].servers == servers) return static_cast<std::uint32_t>(i);
+std::uint32_t scope_number(Oid table_owner, const std::vector<std::string>& servers, const std::string& glob) {
+  State& known = state();
+  const std::size_t audience = audience_number(table_owner, servers);
+  auto& scopes = known.vocabulary.scopes;
+  for (std::size_t i = 0; i < scopes.size(); ++i) {
+    if (known.scope_audiences[i] == audience && scopes[i].glob == glob) return static_cast<std::uint32_t>(i);
   }
-  requests.push_back({table_owner, servers});
-  state().vocabulary.scopes.emplace_back();
-  state().resolved = false;
-  return static_cast<std::uint32_t>(requests.size() - 1);
+  known.scope_audiences.reserve(scopes.size() + 1);
+  scopes.push_back({{}, glob});
+  known.scope_audiences.push_back(audience);
+  known.resolved = false;
+  return static_cast<std::uint32_t>(scopes.size() - 1);
 }
 
 const core::Vocabulary& resolved_vocabulary(Oid wrapper) {
   State& known = state();
-  if (known.resolved) return known.vocabulary;
+  if (known.resolved && !known.changed) return known.vocabulary;
+  known.resolved = known.changed = false;
   int count;
   const Server* servers = read_servers(wrapper, &count);
-  // Set first: what changes while we look makes it false again.
-  known.resolved = true;
-  for (std::size_t i = 0; i < known.requests.size(); ++i) {
-    known.vocabulary.scopes[i].clear();
-    for (int j = 0; j < count; ++j) {
-      const std::vector<std::string>& names = known.requests[i].servers;
-      if (!names.empty() && std::find(names.begin(), names.end(), servers[j].name) == names.end()) continue;
-      if (!pg::may_use_server(servers[j].oid, known.requests[i].owner)) continue;
-      known.vocabulary.scopes[i].push_back(servers[j].oid);
+  core::Vocabulary& vocabulary = known.vocabulary;
+  for (core::Scope& scope : vocabulary.scopes) scope.servers.clear();
+  for (core::Shape& shape : vocabulary.shapes) shape.servers.clear();
+  for (std::size_t audience = 0; audience < known.audiences.size(); ++audience) {
+    for (int i = 0; i < count; ++i) {
+      if (!reaches(known.audiences[audience], servers[i])) continue;
+      for (std::size_t j = 0; j < vocabulary.scopes.size(); ++j) {
+        if (known.scope_audiences[j] == audience) vocabulary.scopes[j].servers.push_back(servers[i].oid);
+      }
+      for (std::size_t j = 0; j < vocabulary.shapes.size(); ++j) {
+        if (known.shape_audiences[j] == audience) vocabulary.shapes[j].servers.push_back(servers[i].oid);
+      }
     }
-    // The catalog has no order.
-    std::sort(known.vocabulary.scopes[i].begin(), known.vocabulary.scopes[i].end());
   }
-  return known.vocabulary;
+  known.resolved = true;
+  return vocabulary;
 }
 
 void watch_servers() {

@@ -8,8 +8,8 @@ namespace {
 // A journal row of this size stays inline in the page, out of reach of the server's TOAST compression.
 constexpr std::size_t kChunkBytes = 1900;
 constexpr std::size_t kItemOverhead = 32;
-constexpr std::size_t kLongProgram = kChunkBytes / 2;
-constexpr std::size_t kShareOfProgram = 8;  // a chunk with a long program is this much longer
+constexpr std::size_t kLongDefinition = kChunkBytes / 2;
+constexpr std::size_t kShareOfDefinition = 8;  // a chunk with a long definition is this much longer
 constexpr std::size_t kKeptBytes = 256 * 1024;
 constexpr std::size_t kLongestServer = 5;  // bytes of a varint
 constexpr std::uint32_t kLongOwner = 15;
@@ -26,6 +26,29 @@ void put_tag(std::string& out, BatchReader::Kind kind, std::uint32_t owner = 0) 
   }
 }
 
+void put_servers(std::string& out, const std::vector<std::uint32_t>& servers) {
+  put_varint(out, servers.size());
+  for (const std::uint32_t server : servers) put_varint(out, server);
+}
+
+// False: more than anybody has.
+bool read_servers(ByteReader& reader, std::vector<std::uint32_t>& servers) {
+  const std::uint64_t count = reader.varint();
+  if (!reader.ok() || count > kMostServers) return false;
+  for (std::uint64_t i = 0; i < count; ++i) servers.push_back(static_cast<std::uint32_t>(reader.varint()));
+  return true;
+}
+
+std::size_t size_of(const Scope& scope) { return scope.servers.size() * kLongestServer + scope.glob.size(); }
+
+std::size_t size_of(const Shape& shape) {
+  return shape.channel.size() + shape.name.size() + shape.payload.size() + shape.servers.size() * kLongestServer;
+}
+
+bool contains(const std::vector<std::uint32_t>& defined, std::uint32_t number) {
+  return std::find(defined.begin(), defined.end(), number) != defined.end();
+}
+
 }  // namespace
 
 std::string_view operation_name(Operation operation) {
@@ -35,6 +58,7 @@ std::string_view operation_name(Operation operation) {
     case Operation::remove: return "DELETE";
     case Operation::test: return "TEST";
     case Operation::truncate: return "TRUNCATE";
+    case Operation::reset: return "RESET";
   }
   return "UPDATE";
 }
@@ -64,14 +88,20 @@ void BatchWriter::prepare(std::size_t item_size) {
   if (!open_ || chunk_size() + item_size + kItemOverhead > chunk_limit_) begin_chunk();
 }
 
-std::uint32_t BatchWriter::define_scope(std::uint32_t scope) {
-  const auto known = std::find(scopes_.begin(), scopes_.end(), scope);
+// It would not stay inline anyway, and for one item alone a long definition would be written again and again.
+void BatchWriter::make_room_for(std::size_t definition) {
+  if (definition > kLongDefinition) chunk_limit_ = std::max(chunk_limit_, definition * kShareOfDefinition);
+}
+
+std::uint32_t BatchWriter::define_scope(std::uint32_t index) {
+  const auto known = std::find(scopes_.begin(), scopes_.end(), index);
   if (known != scopes_.end()) return static_cast<std::uint32_t>(known - scopes_.begin());
-  const Scope& servers = vocabulary_->scopes[scope];
+  const Scope& scope = vocabulary_->scopes[index];
   put_tag(bytes_, BatchReader::Kind::scope);
-  put_varint(bytes_, servers.size());
-  for (const std::uint32_t server : servers) put_varint(bytes_, server);
-  scopes_.push_back(scope);
+  put_servers(bytes_, scope.servers);
+  put_bytes(bytes_, scope.glob);
+  make_room_for(scope.glob.size());
+  scopes_.push_back(index);
   return static_cast<std::uint32_t>(scopes_.size() - 1);
 }
 
@@ -85,17 +115,17 @@ std::uint32_t BatchWriter::define_shape(std::uint32_t index) {
   if (shape.has_channel) put_bytes(bytes_, shape.channel);
   put_bytes(bytes_, shape.name);
   if (shape.format == Format::custom) put_bytes(bytes_, shape.payload);
-  // It would not stay inline anyway, and for one message alone the program would be written again and again.
-  if (shape.payload.size() > kLongProgram) chunk_limit_ = std::max(chunk_limit_, shape.payload.size() * kShareOfProgram);
+  put_servers(bytes_, shape.servers);
+  make_room_for(shape.payload.size());
   if (header_.part) put_varint(bytes_, index);
   shapes_.push_back(index);
   return static_cast<std::uint32_t>(shapes_.size() - 1);
 }
 
 void BatchWriter::scoped(std::uint8_t kind, std::uint32_t scope, std::string_view item) {
-  const Scope& servers = vocabulary_->scopes[scope];
-  if (servers.empty()) return;
-  prepare(item.size() + servers.size() * kLongestServer);
+  const Scope& definition = vocabulary_->scopes[scope];
+  if (definition.servers.empty()) return;
+  prepare(item.size() + (open_ && contains(scopes_, scope) ? 0 : size_of(definition)));
   const std::uint32_t owner = define_scope(scope);
   put_tag(bytes_, static_cast<BatchReader::Kind>(kind), owner);
   put_bytes(bytes_, item);
@@ -110,9 +140,8 @@ void BatchWriter::pattern(std::uint32_t scope, std::string_view glob) {
 }
 
 void BatchWriter::message(std::uint32_t shape, Operation operation, std::string_view id, std::string_view fields, bool exact) {
-  const Shape& definition = vocabulary_->shapes[shape];
-  const bool is_defined = open_ && std::find(shapes_.begin(), shapes_.end(), shape) != shapes_.end();
-  prepare(id.size() + fields.size() + (is_defined ? 0 : definition.channel.size() + definition.name.size() + definition.payload.size()));
+  const bool is_defined = open_ && contains(shapes_, shape);
+  prepare(id.size() + fields.size() + (is_defined ? 0 : size_of(vocabulary_->shapes[shape])));
   const std::uint32_t owner = define_shape(shape);
   put_tag(bytes_, BatchReader::Kind::message, owner);
   bytes_.push_back(static_cast<char>(static_cast<std::uint8_t>(operation) | (exact ? 0 : kInexact)));
@@ -173,10 +202,9 @@ Result<BatchReader> BatchReader::open(std::string_view chunk) {
 
 bool BatchReader::define(Kind kind) {
   if (kind == Kind::scope) {
-    const std::uint64_t count = reader_.varint();
-    if (!reader_.ok() || count > kMostServers) return fail();
     Scope scope;
-    for (std::uint64_t i = 0; i < count; ++i) scope.push_back(static_cast<std::uint32_t>(reader_.varint()));
+    if (!read_servers(reader_, scope.servers)) return fail();
+    scope.glob = reader_.bytes();
     scopes_.push_back(std::move(scope));
   } else {
     Shape shape;
@@ -187,6 +215,7 @@ bool BatchReader::define(Kind kind) {
     if (shape.has_channel) shape.channel = reader_.bytes();
     shape.name = reader_.bytes();
     if (shape.format == Format::custom) shape.payload = reader_.bytes();
+    if (!read_servers(reader_, shape.servers)) return fail();
     if (header_.part) shape_numbers_.push_back(static_cast<std::uint32_t>(reader_.varint()));
     shapes_.push_back(std::move(shape));
   }
@@ -213,7 +242,7 @@ bool BatchReader::next(Item& item) {
       case Kind::message: {
         const std::uint8_t said = reader_.byte();
         const std::uint8_t operation = said & static_cast<std::uint8_t>(~kInexact);
-        if (owner >= shapes_.size() || operation > static_cast<std::uint8_t>(Operation::truncate)) return fail();
+        if (owner >= shapes_.size() || operation > static_cast<std::uint8_t>(Operation::reset)) return fail();
         item.shape = &shapes_[owner];
         if (header_.part) item.shape_number = shape_numbers_[owner];
         item.exact = (said & kInexact) == 0;

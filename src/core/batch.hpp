@@ -6,8 +6,8 @@
 //   version (one byte, kBatchVersion or kPartVersion), transaction id (64-bit), time (fixed64, microseconds since 1970)
 //   then items until the end, each a tag byte (kind in the high, owner in the low four bits; owner 15 means
 //   that a varint with the owner follows) and
-//     scope    count, server ids            defines the next scope number of this chunk
-//     shape    format, channel flag, channel, name, and the program of a custom format
+//     scope    servers, glob                defines the next scope number of this chunk
+//     shape    format, channel flag, channel, name, the program of a custom format, servers
 //                                           defines the next shape number of this chunk; in a part
 //              the writer's own number of the shape follows
 //     key      (owner: scope) bytes
@@ -15,6 +15,7 @@
 //     error    table, operation, message, context
 //     probe    bytes
 //     pattern  (owner: scope) glob
+//   where servers are their count and their ids.
 //
 // A transaction too large for memory writes several batches, its parts, with rising times. Changes of one record
 // may lie in several of them: whoever reads them folds. The last part gives all of them their time, so it is
@@ -41,9 +42,10 @@ inline bool is_batch(std::string_view row) {
   return !row.empty() && (row.front() == static_cast<char>(kBatchVersion) || row.front() == static_cast<char>(kPartVersion));
 }
 
-enum class Operation : std::uint8_t { insert = 0, update = 1, remove = 2, test = 3, truncate = 4 };
+// A reset says that anything may be stale; it has why, a text in UTF-8, in the place of the id.
+enum class Operation : std::uint8_t { insert = 0, update = 1, remove = 2, test = 3, truncate = 4, reset = 5 };
 
-// "INSERT", "UPDATE", "DELETE", "TEST", "TRUNCATE".
+// "INSERT", "UPDATE", "DELETE", "TEST", "TRUNCATE", "RESET".
 std::string_view operation_name(Operation operation);
 
 // What the messages of one rule have in common.
@@ -53,15 +55,23 @@ struct Shape {
   std::string channel;
   std::string name;
   std::string payload;  // of a custom format: its program, see payload_program.hpp
+  std::vector<std::uint32_t> servers;  // on which they may be published
 
-  bool operator==(const Shape& other) const {
+  // In all but the servers.
+  bool says_the_same(const Shape& other) const {
     return format == other.format && has_channel == other.has_channel && channel == other.channel && name == other.name &&
            payload == other.payload;
   }
+  bool operator==(const Shape& other) const { return says_the_same(other) && servers == other.servers; }
 };
 
-// Ids of the servers that a key goes to.
-using Scope = std::vector<std::uint32_t>;
+// What the keys and patterns of one template have in common.
+struct Scope {
+  std::vector<std::uint32_t> servers;  // ids of those that they go to
+  std::string glob;                    // of everything that the template could give
+
+  bool operator==(const Scope& other) const { return servers == other.servers && glob == other.glob; }
+};
 
 // The numbers that a change set uses for scopes and shapes, resolved when the batch is written.
 struct Vocabulary {
@@ -106,8 +116,9 @@ class BatchWriter {
   std::size_t chunk_size() const { return bytes_.size() - chunk_start_; }
   void prepare(std::size_t item_size);
   void begin_chunk();
-  std::uint32_t define_scope(std::uint32_t scope);
-  std::uint32_t define_shape(std::uint32_t shape);
+  void make_room_for(std::size_t definition);
+  std::uint32_t define_scope(std::uint32_t index);
+  std::uint32_t define_shape(std::uint32_t index);
 
   BatchHeader header_;
   const Vocabulary* vocabulary_ = nullptr;

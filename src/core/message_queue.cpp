@@ -17,6 +17,8 @@ void encode_identity(std::string& out, const Shape& shape, Operation operation, 
   put_bytes(out, shape.channel);
   put_bytes(out, shape.name);
   put_bytes(out, shape.payload);
+  put_varint(out, shape.servers.size());
+  for (const std::uint32_t server : shape.servers) put_varint(out, server);
   put_bytes(out, id);
   put_bytes(out, fields);
 }

@@ -1,5 +1,6 @@
 #include "core/payload.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <vector>
 
@@ -52,6 +53,17 @@ void append_member(std::string& out, std::string_view name, std::string_view tex
   append_json_string(out, text);
 }
 
+// The last members of a ready shape.
+void append_origin(std::string& out, const Message& message, bool record) {
+  out += ",\"timestamp\":";
+  if (record) {
+    out += epoch_timestamp(message.origin.time);
+    out += ",\"batch_id\":\"" + std::to_string(message.origin.xid) + "\"}";
+  } else {
+    out += '"' + iso_timestamp(message.origin.time) + "\"}";
+  }
+}
+
 std::string render_ready(const Message& message, Step step) {
   const bool record = message.shape.format == Format::record;
   std::string out;
@@ -63,12 +75,42 @@ std::string render_ready(const Message& message, Step step) {
     out += ',';
     out += message.fields;
   }
-  out += ",\"timestamp\":";
-  if (record) {
-    out += epoch_timestamp(message.origin.time);
-    out += ",\"batch_id\":\"" + std::to_string(message.origin.xid) + "\"}";
+  append_origin(out, message, record);
+  return out;
+}
+
+// Leaves at most so many bytes, and no half of a character.
+void cut(std::string_view& text, std::size_t size) {
+  if (size >= text.size()) return;
+  while (size > 0 && (static_cast<unsigned char>(text[size]) & 0xC0) == 0x80) --size;
+  text = text.substr(0, size);
+}
+
+std::string render_reset(const Message& message, std::string_view reason, bool ascii_only) {
+  const bool record = message.shape.format != Format::resource;
+  std::string out;
+  append_member(out, "{\"type\":\"reset\",\"reason\":", reason);
+  out += record ? ",\"table\":" : ",\"resource\":";
+  if (message.shape.name.empty()) {
+    out += "null";
   } else {
-    out += '"' + iso_timestamp(message.origin.time) + "\"}";
+    append_json_string(out, message.shape.name);
+  }
+  append_member(out, record ? ",\"operation\":" : ",\"action\":", operation_name(message.operation));
+  append_origin(out, message, record);
+  return ascii_only ? json_to_ascii(out) : out;
+}
+
+// As much of the reason as there is room for.
+std::string render_reset(const Message& message, bool ascii_only) {
+  std::string_view reason = message.id;
+  cut(reason, kPayloadLimit);
+  std::string out = render_reset(message, reason, ascii_only);
+  while (out.size() > kPayloadLimit && !reason.empty()) {
+    // A byte takes at most six in JSON.
+    const std::size_t excess = (out.size() - kPayloadLimit + 5) / 6;
+    cut(reason, reason.size() - std::min(excess, reason.size()));
+    out = render_reset(message, reason, ascii_only);
   }
   return out;
 }
@@ -223,6 +265,7 @@ std::string lsn_text(std::uint64_t lsn) {
 }
 
 std::string render_payload(const Message& message, bool ascii_only, std::uint64_t lsn) {
+  if (message.operation == Operation::reset) return render_reset(message, ascii_only);
   std::string out;
   if (message.shape.format == Format::custom) {
     if (render_custom(message, ascii_only, lsn, out)) return out;

@@ -15,17 +15,18 @@ inline constexpr std::size_t kPayloadLimit = 7999;
 struct Message {
   Shape shape;
   Operation operation = Operation::update;
-  std::string id;      // empty: the whole resource
+  std::string id;      // empty: the whole resource; of a reset, why
   std::string fields;  // JSON fragment, may be empty; in a custom format the values of its program
   BatchHeader origin;  // of the newest transaction that caused it
 
   std::size_t text_size() const {
-    return shape.channel.size() + shape.name.size() + shape.payload.size() + id.size() + fields.size();
+    return shape.channel.size() + shape.name.size() + shape.payload.size() + shape.servers.size() * sizeof(std::uint32_t) + id.size() +
+           fields.size();
   }
 };
 
 // Always valid JSON and never longer than kPayloadLimit: the fields go first, then the id, never the message. A program
-// that is damaged gives the record shape.
+// that is damaged gives the record shape. So does a reset of a custom format; the reason of a reset is cut to fit.
 // `ascii_only`: escape everything beyond ASCII, for databases that are not UTF-8. `lsn`: a WAL position at or behind the
 // commit; only a custom format tells it.
 std::string render_payload(const Message& message, bool ascii_only, std::uint64_t lsn = 0);

@@ -86,7 +86,7 @@ void Dispatcher::begin_batch(TimestampTz now, bool is_new) {
 void Dispatcher::owe_key(const core::BatchReader::Item& item, std::uint64_t xid, const ScanFilter* filter) {
   const bool is_pattern = item.kind == core::BatchReader::Kind::pattern;
   if (is_counted_) pg_atomic_fetch_add_u64(is_pattern ? &board_.counters.patterns : &board_.counters.keys, 1);
-  for (const std::uint32_t server : *item.scope) {
+  for (const std::uint32_t server : item.scope->servers) {
     Target* target = find(server);
     if (target == nullptr && !is_gone(server)) lacks_servers_ = true;
     if (target == nullptr || !target->enabled() || target->is_detached()) continue;

@@ -27,9 +27,10 @@ Shape shape(Format format, bool has_channel, std::string channel, std::string na
 
 TEST(Batch, ReadsBackEveryKindOfItem) {
   Vocabulary vocabulary;
-  vocabulary.scopes = {{7}, {1, 0xFFFFFFFF}, {}};
+  vocabulary.scopes = {{{7}, "k:*"}, {{1, 0xFFFFFFFF}, std::string("\0\xff*", 3)}, {{}, "*"}};
   vocabulary.shapes = {shape(Format::record, false, "", "tasks"), shape(Format::resource, true, "", ""),
                        shape(Format::resource, true, "chan", std::string("n\0m", 3))};
+  vocabulary.shapes[1].servers = {3, 0xFFFFFFFF};
   BatchWriter writer;
   const BatchHeader header{0xFFFFFFFFFFFFFFFF, -5};
   writer.begin(header, vocabulary);
@@ -44,6 +45,7 @@ TEST(Batch, ReadsBackEveryKindOfItem) {
   writer.message(1, Operation::remove, "2", "");
   writer.message(2, Operation::test, "3", "");
   writer.message(0, Operation::truncate, "", "", false);
+  writer.message(1, Operation::reset, "why", "");
   writer.error(encode_error({"t", "INSERT", "message", ""}));
   writer.probe("probe");
   const std::vector<std::string_view> chunks = chunks_of(writer);
@@ -62,9 +64,9 @@ TEST(Batch, ReadsBackEveryKindOfItem) {
     EXPECT_EQ(*item.scope, scope);
     EXPECT_EQ(item.bytes, bytes);
   };
-  expect_key({1, 0xFFFFFFFF}, "k1");
-  expect_key({7}, std::string("\0\xff", 2));
-  expect_key({1, 0xFFFFFFFF}, "");
+  expect_key(vocabulary.scopes[1], "k1");
+  expect_key(vocabulary.scopes[0], std::string("\0\xff", 2));
+  expect_key(vocabulary.scopes[1], "");
   ASSERT_TRUE(reader.next(item));
   EXPECT_EQ(item_text(item), "pattern 7 k:*");
   const auto expect_message = [&](std::size_t of, Operation operation, const char* id, const char* fields, bool exact = true) {
@@ -81,6 +83,7 @@ TEST(Batch, ReadsBackEveryKindOfItem) {
   expect_message(1, Operation::remove, "2", "");
   expect_message(2, Operation::test, "3", "");
   expect_message(0, Operation::truncate, "", "", false);
+  expect_message(1, Operation::reset, "why", "");
   ASSERT_TRUE(reader.next(item));
   EXPECT_EQ(item_text(item), "error t INSERT message ");
   ASSERT_TRUE(reader.next(item));
@@ -127,6 +130,20 @@ TEST(Batch, DoesNotRepeatALongProgramForEachMessage) {
   for (int i = 0; i < 1000; ++i) {
     writer.message(0, Operation::update, std::to_string(i), std::string(90, 'v'));
     expected.push_back("message tasks UPDATE " + std::to_string(i) + " " + std::string(90, 'v'));
+  }
+  EXPECT_EQ(batch_text(writer), expected);
+  EXPECT_LT(writer.bytes().size(), 1000u * 100 + 5 * 4000);
+}
+
+TEST(Batch, DoesNotRepeatALongGlobForEachKey) {
+  Vocabulary vocabulary;
+  vocabulary.scopes = {{{1}, std::string(4000, 'g')}};
+  BatchWriter writer;
+  writer.begin({1, 2}, vocabulary);
+  Lines expected;
+  for (int i = 0; i < 1000; ++i) {
+    writer.key(0, std::to_string(i) + std::string(90, 'k'));
+    expected.push_back("key 1 " + std::to_string(i) + std::string(90, 'k'));
   }
   EXPECT_EQ(batch_text(writer), expected);
   EXPECT_LT(writer.bytes().size(), 1000u * 100 + 5 * 4000);
@@ -199,7 +216,7 @@ TEST(Batch, BeginsAnewEachTime) {
 TEST(Batch, ReadsBackOwnersBeyondTheShortForm) {
   Vocabulary vocabulary;
   for (std::uint32_t i = 0; i < 300; ++i) {
-    vocabulary.scopes.push_back({i, i + 1});
+    vocabulary.scopes.push_back({{i, i + 1}, "k*"});
     vocabulary.shapes.push_back(shape(Format::record, i % 2 == 0, "c", std::to_string(i)));
   }
   BatchWriter writer;
@@ -219,7 +236,7 @@ TEST(Batch, ReadsBackOwnersBeyondTheShortForm) {
 
 TEST(Batch, SplitsIntoChunksThatStandAlone) {
   Vocabulary vocabulary;
-  vocabulary.scopes = {{1}, Scope(40, 0xFFFFFFFF)};
+  vocabulary.scopes = {{{1}, std::string(300, 'g')}, {std::vector<std::uint32_t>(40, 0xFFFFFFFF), ""}};
   vocabulary.shapes = {shape(Format::record, true, std::string(63, 'c'), std::string(255, 'n'))};
   std::mt19937 random(3);
   BatchWriter writer;
@@ -295,9 +312,10 @@ TEST(Batch, RefusesOtherVersions) {
 
 std::string valid_chunk(bool part = false) {
   Vocabulary vocabulary;
-  for (std::uint32_t i = 0; i < 20; ++i) vocabulary.scopes.push_back({i, 100000 + i});
+  for (std::uint32_t i = 0; i < 20; ++i) vocabulary.scopes.push_back({{i, 100000 + i}, "key:*" + std::to_string(i)});
   vocabulary.shapes = {shape(Format::resource, true, "chan", "name"),
                        shape(Format::record, false, "", "other"), custom_shape("program")};
+  vocabulary.shapes[2].servers = {100000, 100001};
   BatchWriter writer;
   writer.begin({1234567, 1700000000000000, part}, vocabulary);
   for (std::uint32_t i = 0; i < 20; ++i) writer.key(i, "key:" + std::to_string(i));

@@ -16,7 +16,7 @@ namespace cache_invalidate::core {
 
 inline std::string scope_text(const Scope& scope) {
   std::string text;
-  for (const std::uint32_t server : scope) text += (text.empty() ? "" : ",") + std::to_string(server);
+  for (const std::uint32_t server : scope.servers) text += (text.empty() ? "" : ",") + std::to_string(server);
   return text;
 }
 
@@ -73,7 +73,7 @@ inline const Vocabulary& test_vocabulary() {
   static const Vocabulary* vocabulary = [] {
     auto* made = new Vocabulary();
     for (std::uint32_t i = 0; i < 4; ++i) {
-      made->scopes.push_back({i + 1});
+      made->scopes.push_back({{i + 1}, "*"});
       Shape shape;
       shape.name = "s" + std::to_string(i);
       made->shapes.push_back(shape);

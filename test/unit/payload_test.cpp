@@ -94,6 +94,49 @@ TEST(Payload, FitsWithTheLongestNameThereIs) {
   }
 }
 
+Message reset(Format format, std::string reason) {
+  Message made = message(format, Operation::reset, std::move(reason), "");
+  made.shape.name.clear();
+  return made;
+}
+
+TEST(Payload, OfAResetSaysWhy) {
+  const std::string record =
+      "{\"type\":\"reset\",\"reason\":\"a \\\"crash\\\"\",\"table\":null,\"operation\":\"RESET\","
+      "\"timestamp\":1767323045.678901,\"batch_id\":\"9007199254740993\"}";
+  EXPECT_EQ(render_payload(reset(Format::record, "a \"crash\""), false), record);
+  EXPECT_EQ(render_payload(reset(Format::custom, "a \"crash\""), false), record);
+  EXPECT_EQ(render_payload(reset(Format::resource, ""), false),
+            "{\"type\":\"reset\",\"reason\":\"\",\"resource\":null,\"action\":\"RESET\","
+            "\"timestamp\":\"2026-01-02T03:04:05.678901+00:00\"}");
+  Message named = reset(Format::resource, "\xc3\xa9");
+  named.shape.name = "tasks";
+  EXPECT_EQ(render_payload(named, true),
+            "{\"type\":\"reset\",\"reason\":\"\\u00e9\",\"resource\":\"tasks\",\"action\":\"RESET\","
+            "\"timestamp\":\"2026-01-02T03:04:05.678901+00:00\"}");
+}
+
+TEST(Payload, OfAResetKeepsAsMuchOfTheReasonAsFits) {
+  for (const char* character : {"x", "\xc3\xa9", "\xf0\x9f\x98\x80", "\"", "\x01", "\x80"}) {
+    const std::string once = character;
+    for (const bool ascii_only : {false, true}) {
+      for (const std::size_t count : {std::size_t{1000}, std::size_t{8000}, std::size_t{300000}}) {
+        std::string reason;
+        for (std::size_t i = 0; i < count; ++i) reason += once;
+        const std::string text = render_payload(reset(Format::record, reason), ascii_only);
+        ASSERT_LE(text.size(), kPayloadLimit);
+        EXPECT_EQ(text.back(), '}');
+        EXPECT_EQ(text.find("\"table\":null") == std::string::npos, false);
+        if (once != "\x80" && count > 1000) {
+          EXPECT_GT(text.size(), kPayloadLimit - 50) << once << count;
+          EXPECT_EQ(text.find("\xef\xbf\xbd"), std::string::npos) << "no half of a character";
+          EXPECT_EQ(text.find("ufffd"), std::string::npos) << "no half of a character";
+        }
+      }
+    }
+  }
+}
+
 TEST(Payload, WritesTimes) {
   constexpr std::int64_t kSecond = 1000000;
   const struct {
