@@ -41,7 +41,7 @@ std::uint32_t Sweep::take(const redis::Reply& reply, redis::Connection& connecti
   std::uint32_t commands = 0;
   for (std::size_t i = 0; i < found.size(); i += kKeysPerCommand, ++commands) {
     // What SCAN returns has its prefix already.
-    connection.append_unlink(found.data() + i, std::min(kKeysPerCommand, found.size() - i), "", use_del);
+    connection.append_unlink(found.data() + i, std::min(kKeysPerCommand, found.size() - i), "", "", use_del);
   }
   if (cursor_ == "0") {
     cursor_.clear();

@@ -194,7 +194,7 @@ void Target::send_keys() {
     std::string_view batch[kKeysPerCommand];
     const std::uint32_t count = std::min(kKeysPerCommand, end - next_key_);
     for (std::uint32_t i = 0; i < count; ++i) batch[i] = keys_.key(next_key_ + i);
-    connection_->append_unlink(batch, count, options_.key_prefix, use_del_);
+    connection_->append_unlink(batch, count, options_.key_prefix, "", use_del_);
     commands_.push_back({Command::Kind::unlink, count, next_key_});
     next_key_ += count;
   }
@@ -284,7 +284,7 @@ bool Target::single_out(const Command& command, const std::string& code) {
     commands_.pop_front();
     for (std::uint32_t i = 0; i < command.keys; ++i) {
       const std::string_view key = keys_.key(command.first + i);
-      connection_->append_unlink(&key, 1, options_.key_prefix, use_del_);
+      connection_->append_unlink(&key, 1, options_.key_prefix, "", use_del_);
       commands_.push_back({Command::Kind::unlink, 1, command.first + i});
     }
     return true;

@@ -190,10 +190,10 @@ void Connection::require_ready() const {
 }
 
 void Connection::append_unlink(const std::string_view* keys, std::size_t count, std::string_view key_prefix,
-                               bool use_del) {
+                               std::string_view lease_prefix, bool use_del) {
   require_ready();
   if (count == 0) return;
-  out_.append_keys(use_del ? "DEL" : "UNLINK", keys, count, key_prefix);
+  out_.append_keys(use_del ? "DEL" : "UNLINK", keys, count, key_prefix, lease_prefix);
   ++awaited_;
 }
 

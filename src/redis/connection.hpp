@@ -60,9 +60,9 @@ class Connection {
   // the rest follows with the next call.
   bool on_ready(bool readable, bool writable);
 
-  // Only in state ready. No keys: nothing is appended.
+  // Only in state ready. No keys: nothing is appended. Prefixes as in OutputBuffer::append_keys().
   void append_unlink(const std::string_view* keys, std::size_t count, std::string_view key_prefix,
-                     bool use_del);
+                     std::string_view lease_prefix, bool use_del);
   void append_command(const std::string_view* args, std::size_t count);
   // Sends what the socket takes, up to a bound. False as in on_ready().
   bool flush();

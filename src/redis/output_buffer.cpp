@@ -52,26 +52,31 @@ void OutputBuffer::write_count(char type, std::size_t count) {
   end_ = static_cast<std::size_t>(copy_header(data_.get() + end_, type, count) - data_.get());
 }
 
-void OutputBuffer::write_bulk(std::string_view prefix, std::string_view value) {
-  const std::size_t length = prefix.size() + value.size();
+void OutputBuffer::write_bulk(std::string_view first, std::string_view second, std::string_view third) {
+  const std::size_t length = first.size() + second.size() + third.size();
   reserve(length + kBulkOverhead);
   char* to = copy_header(data_.get() + end_, '$', length);
-  to = copy(to, prefix);
-  to = copy(to, value);
+  to = copy(to, first);
+  to = copy(to, second);
+  to = copy(to, third);
   to = copy(to, "\r\n");
   end_ = static_cast<std::size_t>(to - data_.get());
 }
 
 void OutputBuffer::append_command(const std::string_view* args, std::size_t count) {
   write_count('*', count);
-  for (std::size_t i = 0; i < count; ++i) write_bulk({}, args[i]);
+  for (std::size_t i = 0; i < count; ++i) write_bulk({}, {}, args[i]);
 }
 
 void OutputBuffer::append_keys(std::string_view name, const std::string_view* keys, std::size_t count,
-                               std::string_view key_prefix) {
-  write_count('*', count + 1);
-  write_bulk({}, name);
-  for (std::size_t i = 0; i < count; ++i) write_bulk(key_prefix, keys[i]);
+                               std::string_view key_prefix, std::string_view lease_prefix) {
+  const bool leases = !lease_prefix.empty();
+  write_count('*', (leases ? 2 * count : count) + 1);
+  write_bulk({}, {}, name);
+  for (std::size_t i = 0; i < count; ++i) {
+    if (leases) write_bulk(key_prefix, lease_prefix, keys[i]);
+    write_bulk(key_prefix, {}, keys[i]);
+  }
 }
 
 void OutputBuffer::consume(std::size_t bytes) {

@@ -18,9 +18,10 @@ class OutputBuffer {
   void reserve(std::size_t bytes);
 
   void append_command(const std::string_view* args, std::size_t count);
-  // `name` followed by every key, each with `key_prefix` before it.
+  // `name` followed by every key, each with `key_prefix` before it. With a `lease_prefix` the lease of each key,
+  // `key_prefix` + `lease_prefix` + key, stands before the key: one command takes both.
   void append_keys(std::string_view name, const std::string_view* keys, std::size_t count,
-                   std::string_view key_prefix);
+                   std::string_view key_prefix, std::string_view lease_prefix);
 
   bool empty() const { return begin_ == end_; }
   std::size_t size() const { return end_ - begin_; }
@@ -33,7 +34,7 @@ class OutputBuffer {
 
  private:
   void write_count(char type, std::size_t count);
-  void write_bulk(std::string_view prefix, std::string_view value);
+  void write_bulk(std::string_view first, std::string_view second, std::string_view third);
 
   std::unique_ptr<char[]> data_;
   std::size_t capacity_ = 0;

@@ -217,15 +217,18 @@ TEST(RedisConnection, SendsKeysAsCountedBytes) {
   ASSERT_TRUE(play_until_ready(connection, server));
   const std::vector<std::string_view> keys = {
       "plain", {"a\r\nb", 4}, {"nul\0nul", 7}, "%s%n %b", "", "*1\r\n$8\r\nFLUSHALL\r\n", "h\xc3\xb6\xff"};
-  connection.append_unlink(keys.data(), keys.size(), "", false);
-  connection.append_unlink(keys.data(), 2, "app:", true);
-  connection.append_unlink(keys.data(), 0, "app:", false);
+  connection.append_unlink(keys.data(), keys.size(), "", "", false);
+  connection.append_unlink(keys.data(), 2, "app:", "", true);
+  connection.append_unlink(keys.data(), 2, "app:", "lease:", false);
+  connection.append_unlink(keys.data(), 0, "app:", "lease:", false);
   append(connection, {"PUBLISH", "", "%d\r\n"});
-  EXPECT_EQ(connection.unanswered(), 3u);
+  EXPECT_EQ(connection.unanswered(), 4u);
   const std::string expected =
       literal("*8\r\n$6\r\nUNLINK\r\n$5\r\nplain\r\n$4\r\na\r\nb\r\n$7\r\nnul\0nul\r\n") +
       "$7\r\n%s%n %b\r\n$0\r\n\r\n$18\r\n*1\r\n$8\r\nFLUSHALL\r\n\r\n$4\r\nh\xc3\xb6\xff\r\n" +
       "*3\r\n$3\r\nDEL\r\n$9\r\napp:plain\r\n$8\r\napp:a\r\nb\r\n" +
+      "*5\r\n$6\r\nUNLINK\r\n$15\r\napp:lease:plain\r\n$9\r\napp:plain\r\n" +
+      "$14\r\napp:lease:a\r\nb\r\n$8\r\napp:a\r\nb\r\n" +
       "*3\r\n$7\r\nPUBLISH\r\n$0\r\n\r\n$4\r\n%d\r\n\r\n";
   EXPECT_EQ(connection.unsent_bytes(), expected.size());
   EXPECT_TRUE(connection.wants_write());
@@ -245,7 +248,7 @@ TEST(RedisConnection, TakesTenThousandPipelinedReplies) {
   for (int i = 0; i < kCount; ++i) {
     const std::string key = std::to_string(i) + filler;
     const std::string_view view = key;
-    connection.append_unlink(&view, 1, "p:", false);
+    connection.append_unlink(&view, 1, "p:", "", false);
     server.answer(":" + std::to_string(i) + "\r\n");
   }
   const std::uint64_t sent_before = connection.bytes_sent();
@@ -405,7 +408,7 @@ TEST(RedisConnection, RefusesCommandsWhenNotReady) {
   FakeServer server;
   Connection connection(options_for(server));
   const std::string_view key = "k";
-  EXPECT_THROW(connection.append_unlink(&key, 1, "", false), std::logic_error);
+  EXPECT_THROW(connection.append_unlink(&key, 1, "", "", false), std::logic_error);
   ASSERT_TRUE(connection.open());
   EXPECT_THROW(connection.append_command(&key, 1), std::logic_error);
   EXPECT_TRUE(connection.on_ready(false, false));
