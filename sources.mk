@@ -79,7 +79,9 @@ DELIVERY_SRCS = \
 	src/delivery/sweep.cpp \
 	src/delivery/target.cpp \
 	src/delivery/target_catalog.cpp \
+	src/delivery/target_connection.cpp \
 	src/delivery/target_options.cpp \
+	src/delivery/target_pipeline.cpp \
 	src/delivery/waiter.cpp \
 	src/delivery/worker.cpp
 ADMIN_SRCS = \
