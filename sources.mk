@@ -26,6 +26,8 @@ CORE_SRCS = \
 # hiredis, and nothing of the server.
 REDIS_SRCS = \
 	src/redis/connection.cpp \
+	src/redis/cure.cpp \
+	src/redis/identity.cpp \
 	src/redis/output_buffer.cpp \
 	src/redis/reply.cpp \
 	src/redis/reply_reader.cpp \
@@ -115,6 +117,8 @@ UNIT_TESTS = \
 	test/unit/payload_test.cpp \
 	test/unit/pending_keys_test.cpp \
 	test/unit/redis_connection_test.cpp \
+	test/unit/redis_cure_test.cpp \
+	test/unit/redis_identity_test.cpp \
 	test/unit/redis_reply_test.cpp \
 	test/unit/redis_url_test.cpp \
 	test/unit/ring_test.cpp \

@@ -7,6 +7,9 @@
 #include <system_error>
 #include <utility>
 
+#include "redis/cure.hpp"
+#include "redis/identity.hpp"
+
 namespace cache_invalidate::redis {
 namespace {
 
@@ -22,13 +25,6 @@ bool is_server_full(std::string_view error_line) {
   return error_line.substr(0, kStart.size()) == kStart;
 }
 
-// A server may not know or not allow CLIENT SETNAME, and we do without. But what shows that it will not serve
-// us at all is not to be mistaken for that.
-bool may_be_ignored(std::string_view error_line) {
-  const std::string word = first_word(error_line);
-  return word == "NOPERM" || (word == "ERR" && !is_server_full(error_line)) || word == kUnrecognizedError;
-}
-
 std::string explain(std::string_view word) {
   if (word == "NOAUTH") return "the server asks for a password";
   if (word == "WRONGPASS") return "the server does not accept the user name or the password";
@@ -37,7 +33,17 @@ std::string explain(std::string_view word) {
   return "";
 }
 
+constexpr std::string_view kPing[] = {"PING"};
+constexpr std::string_view kInfoServer[] = {"INFO", "server"};
+constexpr std::string_view kInfoReplication[] = {"INFO", "replication"};
+
 }  // namespace
+
+// What shows that the server will not serve us at all is not to be mistaken for that.
+bool may_be_ignored(std::string_view error_line) {
+  const std::string word = first_word(error_line);
+  return word == "NOPERM" || (word == "ERR" && !is_server_full(error_line)) || word == kUnrecognizedError;
+}
 
 Connection::Connection(ConnectionOptions options) : Connection(std::move(options), make_socket_transport()) {}
 
@@ -54,7 +60,7 @@ bool Connection::open() {
   failure_ = Failure();
   reader_.emplace();
   const auto progress = transport_->start(options_.endpoint);
-  if (!progress.ok()) return fail(ReplyClass::transient, progress.error().message);
+  if (!progress.ok()) return fail(ReplyClass::transient, progress.error().message, progress.error().hint);
   state_ = State::connecting;
   return progress.value() == ConnectProgress::pending || begin_handshake();
 }
@@ -73,7 +79,7 @@ bool Connection::on_ready(bool readable, bool writable) {
 
 bool Connection::advance_connect() {
   const auto progress = transport_->finish_connect();
-  if (!progress.ok()) return fail(ReplyClass::transient, progress.error().message);
+  if (!progress.ok()) return fail(ReplyClass::transient, progress.error().message, progress.error().hint);
   return progress.value() == ConnectProgress::pending || begin_handshake();
 }
 
@@ -103,34 +109,41 @@ bool Connection::begin_handshake() {
     const std::array<std::string_view, 3> args = {"CLIENT", "SETNAME", options_.client_name};
     append(Step::set_name, args.data(), args.size());
   }
-  if (steps_.empty()) {
-    // Being connected does not mean being served: the server must have answered something.
-    const std::string_view ping = "PING";
-    append(Step::ping, &ping, 1);
+  // Being connected does not mean being served: the server must have answered something.
+  if (steps_.empty() || options_.asks_health) append(Step::ping, kPing, std::size(kPing));
+  if (options_.asks_health) {
+    append(Step::info_server, kInfoServer, std::size(kInfoServer));
+    append(Step::info_replication, kInfoReplication, std::size(kInfoReplication));
   }
   return send_output();
 }
 
 bool Connection::take_handshake_reply(const Reply& reply) {
   const Step step = steps_[answered_steps_++];
+  const bool info = step == Step::info_server || step == Step::info_replication;
+  const bool optional = info || step == Step::set_name || (step == Step::ping && options_.asks_health);
   if (reply.kind == Reply::Kind::error) {
-    if (step != Step::set_name || !may_be_ignored(reply.text)) return refuse_handshake(step, reply.text);
-  } else if (reply.kind != Reply::Kind::status) {
+    if (!optional || !may_be_ignored(reply.text)) return refuse_handshake(step, reply.text);
+  } else if (reply.kind != (info ? Reply::Kind::bulk : Reply::Kind::status)) {
     return fail(ReplyClass::protocol, "the server answered the handshake with a reply of the wrong type");
   }
+  const bool told = reply.kind == Reply::Kind::bulk;
+  if (told && step == Step::info_server) info_server_ = reply.text;
+  if (step == Step::info_replication) identity_ = identity_of(info_server_, told ? reply.text : std::string());
   if (answered_steps_ == steps_.size()) state_ = State::ready;
   return true;
 }
 
 bool Connection::refuse_handshake(Step step, const std::string& error_line) {
-  constexpr std::array<const char*, 4> kNames = {"AUTH", "SELECT", "CLIENT SETNAME", "PING"};
+  constexpr std::array<const char*, 6> kNames = {"AUTH", "SELECT", "CLIENT SETNAME", "PING", "INFO", "INFO"};
   const std::string word = first_word(error_line);
   ReplyClass reply_class = classify_error(error_line);
   // There is nothing to be singled out in a handshake.
   if (reply_class == ReplyClass::poison) reply_class = ReplyClass::configuration;
   std::string text = is_server_full(error_line) ? "the server has too many clients" : explain(word);
   if (text.empty()) text = std::string("the server refused ") + kNames[static_cast<std::size_t>(step)];
-  return fail(reply_class, text + " (" + word + ")");
+  const char* const cure = cure_for_reply(error_line);
+  return fail(reply_class, text + " (" + word + ")", cure == nullptr ? "" : cure);
 }
 
 bool Connection::send_output() {
@@ -204,6 +217,12 @@ void Connection::append_command(const std::string_view* args, std::size_t count)
   ++awaited_;
 }
 
+void Connection::append_health_check() {
+  append_command(kPing, std::size(kPing));
+  append_command(kInfoServer, std::size(kInfoServer));
+  append_command(kInfoReplication, std::size(kInfoReplication));
+}
+
 bool Connection::flush() {
   if (state_ == State::connecting) return true;
   return state_ != State::closed && send_output();
@@ -217,7 +236,8 @@ std::optional<Reply> Connection::next_reply() {
   return reply;
 }
 
-bool Connection::fail(ReplyClass reply_class, std::string text) {
+bool Connection::fail(ReplyClass reply_class, std::string text, std::string cure) {
+  if (reply_class == ReplyClass::protocol && state_ == State::handshaking) cure = cure_for(Trouble::not_redis);
   std::deque<QueuedReply> replies;
   const std::size_t unanswered_before = unanswered();
   if (reply_class != ReplyClass::protocol) replies.swap(replies_);
@@ -226,16 +246,16 @@ bool Connection::fail(ReplyClass reply_class, std::string text) {
   awaited_ = unanswered_before - replies.size();
   replies_.swap(replies);
   replies_memory_ = memory;
-  failure_ = {reply_class, std::move(text)};
+  failure_ = {reply_class, std::move(text), std::move(cure)};
   return false;
 }
 
 bool Connection::fail_lost(int error) {
   const std::string reason =
       error == 0 ? std::string("the server closed it") : std::generic_category().message(error);
-  const char* const when =
-      state_ == State::handshaking ? "connection lost in the handshake: " : "connection lost: ";
-  return fail(ReplyClass::transient, when + reason);
+  const bool early = state_ == State::handshaking;
+  const char* const when = early ? "connection lost in the handshake: " : "connection lost: ";
+  return fail(ReplyClass::transient, when + reason, early ? cure_for(Trouble::lost_early) : "");
 }
 
 void Connection::close() noexcept {
@@ -250,6 +270,8 @@ void Connection::close() noexcept {
   reader_.reset();
   steps_.clear();
   answered_steps_ = 0;
+  info_server_.clear();
+  identity_.clear();
   replies_.clear();
   replies_memory_ = 0;
   awaited_ = 0;

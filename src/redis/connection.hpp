@@ -27,17 +27,24 @@ struct ConnectionOptions {
   std::string username;  // empty: the password alone, as servers without users want it
   std::string password;  // empty: no AUTH
   std::string client_name = "cache_invalidate";
+  bool asks_health = false;  // the handshake includes a health check: whether it serves, and who it is
 };
 
-// The text is our own words and at most the server's error code: fit for a log.
+// The text is our own words and at most the server's error code: fit for a log, as is the cure.
 struct Failure {
   ReplyClass reply_class = ReplyClass::transient;
   std::string text;
+  std::string cure = {};  // what a person can do; may be empty
 };
+
+// Whether this error means no more than that the server does not know or not allow a command we can do without.
+bool may_be_ignored(std::string_view error_line);
 
 class Connection {
  public:
   enum class State { closed, connecting, handshaking, ready };
+
+  static constexpr std::size_t kHealthCommands = 3;  // PING, INFO server, INFO replication
 
   explicit Connection(ConnectionOptions options);
   Connection(ConnectionOptions options, std::unique_ptr<Transport> transport);
@@ -64,8 +71,13 @@ class Connection {
   void append_unlink(const std::string_view* keys, std::size_t count, std::string_view key_prefix,
                      std::string_view lease_prefix, bool use_del);
   void append_command(const std::string_view* args, std::size_t count);
+  // kHealthCommands commands.
+  void append_health_check();
   // Sends what the socket takes, up to a bound. False as in on_ready().
   bool flush();
+
+  // From the handshake; see identity_of(). Empty: the server does not tell, or was not asked.
+  const std::string& identity() const { return identity_; }
 
   std::size_t unsent_bytes() const { return out_.size(); }
   // Since construction, over all open()s, handshakes included.
@@ -85,7 +97,7 @@ class Connection {
   const Failure& failure() const { return failure_; }
 
  private:
-  enum class Step { auth, select, set_name, ping };
+  enum class Step { auth, select, set_name, ping, info_server, info_replication };
 
   bool begin_handshake();
   bool take_handshake_reply(const Reply& reply);
@@ -96,7 +108,7 @@ class Connection {
   bool take_input(std::string_view bytes);
   bool take_reply(ReplyReader::Parsed parsed);
   void require_ready() const;
-  bool fail(ReplyClass reply_class, std::string text);
+  bool fail(ReplyClass reply_class, std::string text, std::string cure = {});
   bool fail_lost(int error);
 
   struct QueuedReply {
@@ -111,6 +123,8 @@ class Connection {
   std::optional<ReplyReader> reader_;
   std::vector<Step> steps_;  // of the handshake
   std::size_t answered_steps_ = 0;
+  std::string info_server_;
+  std::string identity_;
   std::deque<QueuedReply> replies_;
   std::size_t replies_memory_ = 0;
   std::size_t awaited_ = 0;  // commands appended whose reply did not arrive

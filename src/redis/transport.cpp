@@ -15,6 +15,8 @@
 #include <utility>
 #include <vector>
 
+#include "redis/cure.hpp"
+
 namespace cache_invalidate::redis {
 namespace {
 
@@ -37,9 +39,14 @@ std::string error_text(int error) {
   return std::generic_category().message(error);
 }
 
-core::Error connect_error(const Endpoint& endpoint, const std::string& reason) {
-  return {core::sqlstate::kConnectionFailure,
-          "could not connect to \"" + describe(endpoint) + "\": " + reason, "", ""};
+core::Error connect_error(const Endpoint& endpoint, const std::string& reason, Trouble trouble) {
+  const char* const cure = cure_for(trouble);
+  return {core::sqlstate::kConnectionFailure, "could not connect to \"" + describe(endpoint) + "\": " + reason, "",
+          cure == nullptr ? "" : cure};
+}
+
+core::Error connect_error(const Endpoint& endpoint, int error) {
+  return connect_error(endpoint, error_text(error), trouble_of_errno(error));
 }
 
 int lookup(const Endpoint& endpoint, int flags, std::unique_ptr<addrinfo, FreeAddrinfo>& found) {
@@ -60,7 +67,7 @@ core::Result<std::vector<Address>> resolve_host(const Endpoint& endpoint) {
   if (problem == EAI_NONAME) problem = lookup(endpoint, 0, found);
   if (problem != 0) {
     const std::string reason = problem == EAI_SYSTEM ? error_text(errno) : std::string(gai_strerror(problem));
-    return connect_error(endpoint, reason);
+    return connect_error(endpoint, reason, Trouble::unknown_host);
   }
   std::vector<Address> addresses;
   for (const addrinfo* entry = found.get(); entry != nullptr; entry = entry->ai_next) {
@@ -76,7 +83,7 @@ core::Result<std::vector<Address>> resolve_host(const Endpoint& endpoint) {
 core::Result<std::vector<Address>> resolve(const Endpoint& endpoint) {
   if (endpoint.kind == Endpoint::Kind::tcp) return resolve_host(endpoint);
   sockaddr_un name = {};
-  if (endpoint.path.size() >= sizeof(name.sun_path)) return connect_error(endpoint, error_text(ENAMETOOLONG));
+  if (endpoint.path.size() >= sizeof(name.sun_path)) return connect_error(endpoint, ENAMETOOLONG);
   name.sun_family = AF_UNIX;
   std::memcpy(name.sun_path, endpoint.path.data(), endpoint.path.size());
   Address address = {};
@@ -156,7 +163,7 @@ core::Result<ConnectProgress> SocketTransport::try_addresses() {
   }
   connecting_ = false;
   close();
-  return connect_error(endpoint_, error_text(last_error_));
+  return connect_error(endpoint_, last_error_);
 }
 
 int SocketTransport::try_address(const Address& address, ConnectProgress& progress) {
@@ -185,7 +192,7 @@ void SocketTransport::adopt(int fd) noexcept {
 }
 
 core::Result<ConnectProgress> SocketTransport::finish_connect() {
-  if (fd_ < 0) return connect_error(endpoint_, error_text(ENOTCONN));
+  if (fd_ < 0) return connect_error(endpoint_, ENOTCONN);
   if (!connecting_) return ConnectProgress::connected;
   pollfd event = {fd_, POLLOUT, 0};
   if (poll(&event, 1, 0) <= 0) return ConnectProgress::pending;

@@ -31,7 +31,7 @@ class Transport {
   Transport& operator=(const Transport&) = delete;
   virtual ~Transport() = default;
 
-  // Begins to connect; an attempt under way is given up. When `pending`, wait for fd() to be writable and
+  // The hint of an error is its cure. Begins to connect; an attempt under way is given up. When `pending`, wait for fd() to be writable and
   // call finish_connect().
   virtual core::Result<ConnectProgress> start(const Endpoint& endpoint) = 0;
   // Safe to call too early. May move on to the next address of the host: then fd() is another number than

@@ -414,6 +414,73 @@ TEST(RedisConnection, RefusesCommandsWhenNotReady) {
   EXPECT_TRUE(connection.on_ready(false, false));
 }
 
+constexpr const char* kHealth = "*1\r\n$4\r\nPING\r\n*2\r\n$4\r\nINFO\r\n$6\r\nserver\r\n*2\r\n$4\r\nINFO\r\n$11\r\nreplication\r\n";
+
+TEST(RedisConnection, AsksInTheHandshakeWhoTheServerIs) {
+  const struct {
+    std::string answers;
+    const char* identity;
+  } cases[] = {
+      {"+OK\r\n+PONG\r\n$8\r\nrun_id:a\r\n$29\r\nrole:master\r\nmaster_replid:bc\r\n", "a bc master"},
+      {"+OK\r\n-NOPERM no\r\n-NOPERM no\r\n-NOPERM no\r\n", ""},
+      {"-ERR no\r\n-ERR unknown command\r\n-ERR unknown command\r\n$11\r\nrole:master\r\n", "- - master"},
+      {"+OK\r\n+PONG\r\n$8\r\nrun_id:a\r\n-unsupported by this proxy\r\n", "a - -"},
+  };
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.answers);
+    FakeServer server;
+    server.answer_byte_by_byte();
+    ConnectionOptions options = options_for(server);
+    options.asks_health = true;
+    Connection connection(options);
+    ASSERT_TRUE(connection.open());
+    server.answer(c.answers);
+    ASSERT_TRUE(play(connection, server, [&] { return connection.state() == Connection::State::ready; }))
+        << connection.failure().text;
+    EXPECT_EQ(connection.identity(), c.identity);
+    EXPECT_EQ(server.received(), std::string(kSetName) + kHealth);
+    server.forget();
+    connection.append_health_check();
+    EXPECT_EQ(connection.unanswered(), Connection::kHealthCommands);
+    ASSERT_TRUE(play(connection, server, [&] { return server.received() == kHealth; }));
+    connection.close();
+    EXPECT_EQ(connection.identity(), "");
+  }
+}
+
+TEST(RedisConnection, DoesNotBecomeReadyWhereTheServerWouldNotServe) {
+  const struct {
+    const char* answers;
+    ReplyClass reply_class;
+    const char* text;
+    const char* cure;  // a part of it
+  } cases[] = {
+      {"+OK\r\n-MISCONF Redis is configured to save RDB snapshots\r\n", ReplyClass::transient,
+       "the server refused PING (MISCONF)", "look at its disk"},
+      {"+OK\r\n+PONG\r\n-LOADING no\r\n", ReplyClass::transient, "the server is loading its data (LOADING)", "wait"},
+      {"-BUSY no\r\n", ReplyClass::transient, "the server refused CLIENT SETNAME (BUSY)", "SCRIPT KILL"},
+      {"-NOAUTH no\r\n", ReplyClass::configuration, "the server asks for a password (NOAUTH)", "CREATE USER MAPPING"},
+      {"+OK\r\n+PONG\r\n+a status\r\n", ReplyClass::protocol,
+       "the server answered the handshake with a reply of the wrong type", "no Redis"},
+      {"HTTP/1.1 400 Bad Request\r\n\r\n", ReplyClass::protocol, "the peer does not speak the Redis protocol", "no Redis"},
+      {"+OK\r\n", ReplyClass::transient, "connection lost in the handshake: the server closed it", "TLS"},
+  };
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.answers);
+    FakeServer server;
+    ConnectionOptions options = options_for(server);
+    options.asks_health = true;
+    Connection connection(options);
+    ASSERT_TRUE(connection.open());
+    server.answer(c.answers);
+    server.hang_up_when_sent();
+    ASSERT_TRUE(play_until_closed(connection, server));
+    EXPECT_EQ(connection.failure().reply_class, c.reply_class);
+    EXPECT_EQ(connection.failure().text, c.text);
+    EXPECT_NE(connection.failure().cure.find(c.cure), std::string::npos) << connection.failure().cure;
+  }
+}
+
 TEST(RedisConnection, ReportsAServerThatIsNotThere) {
   // Bound but not listening: nobody else can get the port, and connecting to it is refused.
   const int bound = socket(AF_INET, SOCK_STREAM, 0);
