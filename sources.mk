@@ -19,6 +19,7 @@ CORE_SRCS = \
 	src/core/pending_keys.cpp \
 	src/core/rule.cpp \
 	src/core/rule_binding.cpp \
+	src/core/second_deletes.cpp \
 	src/core/snapshot.cpp \
 	src/core/template.cpp \
 	src/core/watermark.cpp
@@ -124,6 +125,7 @@ UNIT_TESTS = \
 	test/unit/ring_test.cpp \
 	test/unit/rule_binding_test.cpp \
 	test/unit/rule_parse_test.cpp \
+	test/unit/second_deletes_test.cpp \
 	test/unit/snapshot_test.cpp \
 	test/unit/target_options_test.cpp \
 	test/unit/template_test.cpp \
