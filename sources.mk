@@ -6,6 +6,7 @@ CORE_SRCS = \
 	src/core/batch.cpp \
 	src/core/byte_set.cpp \
 	src/core/change_set.cpp \
+	src/core/channel_template.cpp \
 	src/core/expand.cpp \
 	src/core/json.cpp \
 	src/core/json_parser.cpp \
@@ -105,6 +106,7 @@ UNIT_TESTS = \
 	test/unit/byte_set_test.cpp \
 	test/unit/change_set_model_test.cpp \
 	test/unit/change_set_test.cpp \
+	test/unit/channel_template_test.cpp \
 	test/unit/crowd_test.cpp \
 	test/unit/expand_test.cpp \
 	test/unit/json_parser_test.cpp \

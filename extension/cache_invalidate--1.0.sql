@@ -115,7 +115,7 @@ COMMENT ON FUNCTION @extschema@.cache_invalidate_fdw_validator(text[], oid) IS
   'Checks the options of servers and user mappings of the foreign-data wrapper cache_invalidate.';
 CREATE FOREIGN DATA WRAPPER cache_invalidate VALIDATOR @extschema@.cache_invalidate_fdw_validator;
 COMMENT ON FOREIGN DATA WRAPPER cache_invalidate IS
-  'Caches (Redis or Valkey) whose keys are deleted. Server options: url, key_prefix, connect_timeout, command_timeout, enabled. User mapping options: username, password.';
+  'Caches (Redis or Valkey) whose keys are deleted. Server options: url, key_prefix, lease_prefix, second_delete_after, publish_channel, connect_timeout, command_timeout, enabled. User mapping options: username, password.';
 
 -- Health and statistics.
 CREATE FUNCTION @extschema@.get_cache_trigger_health(

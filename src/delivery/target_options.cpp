@@ -6,6 +6,7 @@ namespace cache_invalidate::delivery {
 namespace {
 
 constexpr long kLongestTimeout = 600000;
+constexpr long kLongestDelay = 60000;
 
 core::Error option_error(std::string message, std::string detail, std::string hint) {
   core::Error error;
@@ -20,14 +21,14 @@ core::Error invalid_value(const OptionText& option, std::string hint) {
   return option_error("invalid value for option \"" + option.name + "\": \"" + option.value + "\"", "", std::move(hint));
 }
 
-// "250", "250ms", "2s", "1min".
-core::Result<int> parse_timeout(const OptionText& option) {
+// "250", "250ms", "2s", "1min", from `least` to `most` milliseconds.
+core::Result<int> parse_time(const OptionText& option, long least, long most, const char* range) {
   char* end = nullptr;
   const long number = std::strtol(option.value.c_str(), &end, 10);
   const std::string unit = end;
   const long factor = unit.empty() || unit == "ms" ? 1 : unit == "s" ? 1000 : unit == "min" ? 60000 : 0;
-  if (end == option.value.c_str() || factor == 0 || number < 1 || number > kLongestTimeout / factor) {
-    return invalid_value(option, "Give a time from 1 ms to 10 min, in milliseconds or with a unit: \"ms\", \"s\", \"min\".");
+  if (end == option.value.c_str() || factor == 0 || number < least || number > most / factor) {
+    return invalid_value(option, "Give a time from " + std::string(range) + ", in milliseconds or with a unit: \"ms\", \"s\", \"min\".");
   }
   return static_cast<int>(number * factor);
 }
@@ -50,9 +51,23 @@ core::Result<bool> apply(const OptionText& option, TargetOptions& target) {
   } else if (option.name == "key_prefix") {
     target.key_prefix = option.value;
   } else if (option.name == "connect_timeout" || option.name == "command_timeout") {
-    core::Result<int> timeout = parse_timeout(option);
+    core::Result<int> timeout = parse_time(option, 1, kLongestTimeout, "1 ms to 10 min");
     if (!timeout.ok()) return timeout.error();
     (option.name == "connect_timeout" ? target.connect_timeout : target.command_timeout) = timeout.value();
+  } else if (option.name == "lease_prefix") {
+    target.lease_prefix = option.value;
+  } else if (option.name == "second_delete_after") {
+    core::Result<int> delay = parse_time(option, 0, kLongestDelay, "0 (off) to 1 min");
+    if (!delay.ok()) return delay.error();
+    target.second_delete_after = delay.value();
+  } else if (option.name == "publish_channel") {
+    core::Result<core::ChannelTemplate> channel = core::ChannelTemplate::parse(option.value);
+    if (!channel.ok()) {
+      core::Error error = invalid_value(option, channel.error().hint);
+      error.detail = channel.error().detail;
+      return error;
+    }
+    if (!option.value.empty()) target.publish_channel = channel.take();
   } else if (option.name == "enabled") {
     core::Result<bool> flag = parse_flag(option);
     if (!flag.ok()) return flag.error();
@@ -62,8 +77,8 @@ core::Result<bool> apply(const OptionText& option, TargetOptions& target) {
                         "Put it into CREATE USER MAPPING FOR CURRENT_USER SERVER ... OPTIONS (...).");
   } else {
     return option_error("invalid option \"" + option.name + "\"", "",
-                        "Options of a server are \"url\", \"key_prefix\", \"connect_timeout\", \"command_timeout\" and "
-                        "\"enabled\".");
+                        "Options of a server are \"url\", \"key_prefix\", \"lease_prefix\", \"second_delete_after\", "
+                        "\"publish_channel\", \"connect_timeout\", \"command_timeout\" and \"enabled\".");
   }
   return true;
 }

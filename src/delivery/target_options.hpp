@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "core/channel_template.hpp"
 #include "core/result.hpp"
 #include "redis/url.hpp"
 
@@ -24,6 +25,9 @@ struct TargetOptions {
   int connect_timeout = 2000;  // milliseconds
   int command_timeout = 5000;  // milliseconds without an answer
   bool enabled = true;
+  std::string lease_prefix;       // empty: keys have no leases
+  int second_delete_after = 0;    // milliseconds; 0: keys are deleted once
+  core::ChannelTemplate publish_channel;  // empty: nothing is published
 };
 
 struct Credentials {

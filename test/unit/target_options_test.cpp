@@ -64,6 +64,41 @@ TEST(ServerOptions, RefuseOtherTimes) {
   }
 }
 
+TEST(ServerOptions, AreForLateReaders) {
+  const auto none = parse_server_options({{"url", kUrl}});
+  EXPECT_EQ(none.value().lease_prefix, "");
+  EXPECT_EQ(none.value().second_delete_after, 0);
+  EXPECT_TRUE(none.value().publish_channel.empty());
+  const auto parsed = parse_server_options({{"url", kUrl},
+                                            {"lease_prefix", "lease:"},
+                                            {"second_delete_after", "1s"},
+                                            {"publish_channel", "changes:{$resource}"}});
+  ASSERT_TRUE(parsed.ok());
+  EXPECT_EQ(parsed.value().lease_prefix, "lease:");
+  EXPECT_EQ(parsed.value().second_delete_after, 1000);
+  EXPECT_FALSE(parsed.value().publish_channel.empty());
+}
+
+TEST(ServerOptions, LimitTheSecondDelete) {
+  for (const char* text : {"0", "0s", "60000", "60s", "1min"}) {
+    EXPECT_TRUE(parse_server_options({{"url", kUrl}, {"second_delete_after", text}}).ok()) << text;
+  }
+  for (const char* text : {"", "-1", "60001", "61s", "2min", "soon"}) {
+    const auto parsed = parse_server_options({{"url", kUrl}, {"second_delete_after", text}});
+    ASSERT_FALSE(parsed.ok()) << text;
+    EXPECT_NE(parsed.error().hint.find("0 (off) to 1 min"), std::string::npos);
+  }
+}
+
+TEST(ServerOptions, RefuseAChannelWithOtherPlaceholders) {
+  const auto parsed = parse_server_options({{"url", kUrl}, {"publish_channel", "task:{id}"}});
+  ASSERT_FALSE(parsed.ok());
+  EXPECT_STREQ(parsed.error().sqlstate, "HV00D");
+  EXPECT_EQ(parsed.error().message, "invalid value for option \"publish_channel\": \"task:{id}\"");
+  EXPECT_EQ(parsed.error().detail, "The placeholder {id} is not known here.");
+  EXPECT_NE(parsed.error().hint.find("{$id}"), std::string::npos);
+}
+
 TEST(ServerOptions, TakeFlags) {
   for (const char* text : {"true", "on", "yes", "1"}) {
     const auto parsed = parse_server_options({{"url", kUrl}, {"enabled", text}});
@@ -97,8 +132,8 @@ TEST(ServerOptions, RefuseWhatIsMissingOrUnknown) {
       {{{"host", "h"}},
        "invalid option \"host\"",
        "",
-       "Options of a server are \"url\", \"key_prefix\", \"connect_timeout\", \"command_timeout\" and "
-       "\"enabled\"."},
+       "Options of a server are \"url\", \"key_prefix\", \"lease_prefix\", \"second_delete_after\", \"publish_channel\", "
+       "\"connect_timeout\", \"command_timeout\" and \"enabled\"."},
       {{{"username", "u"}},
        "invalid option \"username\" for a server",
        "Every user can read the options of a server.",
