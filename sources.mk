@@ -8,6 +8,7 @@ CORE_SRCS = \
 	src/core/change_set.cpp \
 	src/core/channel_template.cpp \
 	src/core/expand.cpp \
+	src/core/glob.cpp \
 	src/core/json.cpp \
 	src/core/json_parser.cpp \
 	src/core/latency.cpp \
@@ -109,6 +110,7 @@ UNIT_TESTS = \
 	test/unit/channel_template_test.cpp \
 	test/unit/crowd_test.cpp \
 	test/unit/expand_test.cpp \
+	test/unit/glob_test.cpp \
 	test/unit/json_parser_test.cpp \
 	test/unit/json_test.cpp \
 	test/unit/latency_test.cpp \
