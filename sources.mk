@@ -52,6 +52,7 @@ CAPTURE_SRCS = \
 	src/capture/ddl_changes.cpp \
 	src/capture/foreign_lookup.cpp \
 	src/capture/foreign_path.cpp \
+	src/capture/reset.cpp \
 	src/capture/row_changes.cpp \
 	src/capture/row_reader.cpp \
 	src/capture/rule_cache.cpp \
@@ -78,6 +79,7 @@ DELIVERY_SRCS = \
 	src/delivery/notify_queue.cpp \
 	src/delivery/outbox.cpp \
 	src/delivery/probe_watch.cpp \
+	src/delivery/pauses.cpp \
 	src/delivery/progress.cpp \
 	src/delivery/segment_keeper.cpp \
 	src/delivery/signals.cpp \
@@ -90,6 +92,7 @@ DELIVERY_SRCS = \
 	src/delivery/waiter.cpp \
 	src/delivery/worker.cpp
 ADMIN_SRCS = \
+	src/admin/control.cpp \
 	src/admin/error_log.cpp \
 	src/admin/explain.cpp \
 	src/admin/imagined_change.cpp \
@@ -159,6 +162,7 @@ REGRESS = \
 	transactions_deep \
 	prepared \
 	functions \
+	reset_pause \
 	explain \
 	worker \
 	payloads

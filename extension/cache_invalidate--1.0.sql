@@ -52,6 +52,26 @@ COMMENT ON COLUMN @extschema@.trigger_error_log.error_message IS 'What went wron
 COMMENT ON COLUMN @extschema@.trigger_error_log.error_context IS 'The trigger''s table with its schema.';
 COMMENT ON COLUMN @extschema@.trigger_error_log.occurred_at IS 'When the transaction began to commit.';
 
+-- Servers to which nothing is sent for a while. Not dumped; kept from what a publication FOR ALL TABLES copies, like the journal.
+CREATE TABLE @extschema@.cache_invalidation_pauses (
+  server oid PRIMARY KEY,
+  server_name name NOT NULL,
+  paused_at timestamptz NOT NULL,
+  paused_by name NOT NULL
+) USING heap;
+REVOKE ALL ON @extschema@.cache_invalidation_pauses FROM PUBLIC;
+CREATE TRIGGER keep_out BEFORE INSERT OR UPDATE OR DELETE ON @extschema@.cache_invalidation_pauses FOR EACH ROW
+  EXECUTE FUNCTION @extschema@.cache_invalidate_keep_out();
+ALTER TABLE @extschema@.cache_invalidation_pauses ENABLE ALWAYS TRIGGER keep_out;
+COMMENT ON TABLE @extschema@.cache_invalidation_pauses IS
+  'cache_invalidate: the servers to which nothing is sent until somebody resumes them. Written by pause_cache_invalidation() and resume_cache_invalidation() only.';
+COMMENT ON TRIGGER keep_out ON @extschema@.cache_invalidation_pauses IS
+  'cache_invalidate: what others would change, such as a subscription that copies another server''s pauses, is ignored.';
+COMMENT ON COLUMN @extschema@.cache_invalidation_pauses.server IS 'OID of the paused server; 0: all.';
+COMMENT ON COLUMN @extschema@.cache_invalidation_pauses.server_name IS 'Its name when it was paused; empty: all.';
+COMMENT ON COLUMN @extschema@.cache_invalidation_pauses.paused_at IS 'When it was paused.';
+COMMENT ON COLUMN @extschema@.cache_invalidation_pauses.paused_by IS 'The session user who did.';
+
 -- Capture.
 CREATE FUNCTION @extschema@.notify_cache_invalidation() RETURNS trigger
   LANGUAGE c AS 'MODULE_PATHNAME', 'cache_invalidate_notify';
@@ -195,6 +215,25 @@ CREATE FUNCTION @extschema@.cleanup_trigger_error_log(days_to_keep integer DEFAU
 REVOKE ALL ON FUNCTION @extschema@.cleanup_trigger_error_log(integer) FROM PUBLIC;
 COMMENT ON FUNCTION @extschema@.cleanup_trigger_error_log(integer) IS
   'Deletes rows of trigger_error_log that are older than so many days (0: all) and returns how many. A negative number is an error (22023).';
+
+-- By hand.
+CREATE FUNCTION @extschema@.reset_cache(reason text DEFAULT 'requested by hand') RETURNS void
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cache_invalidate_reset_cache';
+REVOKE ALL ON FUNCTION @extschema@.reset_cache(text) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.reset_cache(text) IS
+  'Deletes, when the transaction commits, all that the triggers of this database could ever name, and sends a message with operation RESET and the reason (cut to 1000 bytes) on each channel that they send messages on; without any trigger, on the default channel. For when caches may be newer than the database, or anybody cannot tell what is stale.';
+
+CREATE FUNCTION @extschema@.pause_cache_invalidation(server_name name DEFAULT NULL) RETURNS boolean
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cache_invalidate_pause';
+REVOKE ALL ON FUNCTION @extschema@.pause_cache_invalidation(name) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.pause_cache_invalidation(name) IS
+  'From the commit on nothing is sent to the server, or without an argument to anybody, until resume_cache_invalidation(). What is owed is kept. Returns whether that is new. An unknown server is an error (42704).';
+
+CREATE FUNCTION @extschema@.resume_cache_invalidation(server_name name DEFAULT NULL) RETURNS boolean
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cache_invalidate_resume';
+REVOKE ALL ON FUNCTION @extschema@.resume_cache_invalidation(name) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.resume_cache_invalidation(name) IS
+  'Ends the pause of the server, or without an argument all pauses, each by itself or of all. Returns whether there was one. An unknown server is an error (42704).';
 
 CREATE FUNCTION @extschema@.cache_invalidate_installed() RETURNS void
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cache_invalidate_installed';

@@ -42,10 +42,11 @@ const Extension* extension() {
   found.journal[0] = get_relname_relid("cache_invalidation_journal_0", found.schema);
   found.journal[1] = get_relname_relid("cache_invalidation_journal_1", found.schema);
   found.error_log = get_relname_relid("trigger_error_log", found.schema);
+  found.pauses = get_relname_relid("cache_invalidation_pauses", found.schema);
   found.wrapper = get_foreign_data_wrapper_oid(kName, true);
   // All are there, or the script is still running.
   if (!OidIsValid(found.journal[0]) || !OidIsValid(found.journal[1]) || !OidIsValid(found.error_log) ||
-      !OidIsValid(found.wrapper)) {
+      !OidIsValid(found.pauses) || !OidIsValid(found.wrapper)) {
     return nullptr;
   }
   known = found;

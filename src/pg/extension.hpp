@@ -11,6 +11,7 @@ struct Extension {
   Oid schema;
   Oid journal[2];
   Oid error_log;
+  Oid pauses;
   Oid wrapper;  // the foreign-data wrapper
 };
 

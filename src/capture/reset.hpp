@@ -1,0 +1,11 @@
+// A reset: what to do when it cannot be told what is stale. All that the triggers of the database could ever name is
+// deleted, and a message says so on each channel that they send messages on.
+#pragma once
+
+namespace cache_invalidate::capture {
+
+// Notes it in the transaction, whatever cache_invalidate.enabled says; it leaves when that commits. It reads the catalogs
+// only, and locks no table. `reason`: UTF-8. May raise an error.
+void note_reset(const char* reason);
+
+}  // namespace cache_invalidate::capture
