@@ -163,6 +163,7 @@ REGRESS = \
 	prepared \
 	functions \
 	reset_pause \
+	durability \
 	explain \
 	worker \
 	payloads

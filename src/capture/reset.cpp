@@ -154,6 +154,8 @@ void note_reset(const char* reason) {
     nobody.servers = {""};  // there is none of that name
     add_message(nobody, InvalidOid, reason, level);
   }
+  // It ends a time in which something may have been lost: it shall not be lost itself.
+  require_journal();
   pg::guarded([] { changes_added(); });
 }
 

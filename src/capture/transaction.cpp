@@ -25,6 +25,8 @@ struct State {
   core::ChangeSet changes;
   core::BatchWriter writer;
   std::string framed;        // for the ring; empty: the worker has to read the journal
+  bool is_volatile = false;  // `framed` is in no journal
+  bool must_journal = false;
   std::uint64_t xid = 0;
   std::int64_t time = 0;     // of what was written last
   int segment = -1;          // the one this transaction writes to; -1: none yet
@@ -49,28 +51,35 @@ void reset() noexcept {
   own.xid = 0;
   own.time = 0;
   own.segment = -1;
-  own.spilled = own.flushed = own.journalled = false;
+  own.spilled = own.flushed = own.journalled = own.is_volatile = own.must_journal = false;
   forget_found();
   end_rules_of_transaction();
 }
 
-// Writes what was added from item `from` on into the journal. `part`: there is more of this transaction. False: nothing
-// of it is owed to anybody, or the extension is being dropped by this very transaction.
-bool write_journal(std::uint32_t from, bool part) {
+// Encodes what was added from item `from` on. `part`: there is more of this transaction. False: nothing of it is owed to
+// anybody, or the extension is being dropped by this very transaction.
+bool encode(std::uint32_t from, bool part) {
+  State& own = state();
+  const pg::Extension* extension = pg::extension();
+  if (extension == nullptr) return false;
+  const core::Vocabulary& vocabulary = resolved_vocabulary(extension->wrapper);
+  own.xid = U64FromFullTransactionId(GetTopFullTransactionId());
+  // Later than the part before, whatever the clock says: the worker folds parts in this order.
+  own.time = std::max(own.time + 1, pg::unix_microseconds(GetCurrentTimestamp()));
+  own.writer.begin({own.xid, own.time, part}, vocabulary);
+  own.changes.write(own.writer, from);
+  return !own.writer.chunk_ends().empty();
+}
+
+// What was encoded. False: the extension is gone.
+bool append_to_journal() {
   State& own = state();
   const pg::Extension* extension = pg::extension();
   if (extension == nullptr) return false;
   const int segment = journal::lock_for_append(*extension, own.segment);
   extension = pg::extension();
   if (extension == nullptr) return false;
-  const core::Vocabulary& vocabulary = resolved_vocabulary(extension->wrapper);
-  own.xid = U64FromFullTransactionId(GetTopFullTransactionId());
   journal::announce_transaction(own.xid);
-  // Later than the part before, whatever the clock says: the worker folds parts in this order.
-  own.time = std::max(own.time + 1, pg::unix_microseconds(GetCurrentTimestamp()));
-  own.writer.begin({own.xid, own.time, part}, vocabulary);
-  own.changes.write(own.writer, from);
-  if (own.writer.chunk_ends().empty()) return false;
   if (!journal::append(*extension, segment, own.writer.bytes(), own.writer.chunk_ends())) return false;
   own.segment = segment;
   return true;
@@ -80,23 +89,30 @@ void spill() {
   State& own = state();
   const std::uint32_t from = own.changes.start_of(GetCurrentTransactionNestLevel());
   if (from == own.changes.size()) return;
-  if (write_journal(from, true)) own.spilled = own.journalled = true;
+  if (encode(from, true) && append_to_journal()) own.spilled = own.journalled = true;
   own.changes.forget(from);
 }
 
-void flush() {
+bool may_be_volatile() {
+  const State& own = state();
+  return !own.spilled && !own.must_journal && (settings::durability == settings::kDurabilityOff || journal::is_journal_full());
+}
+
+void flush(bool prepares) {
   State& own = state();
   own.flushed = true;
   // The last part says when the transaction began to commit, even if nothing is left to write.
-  if ((own.spilled || !own.changes.empty()) && write_journal(0, own.spilled)) {
-    own.journalled = true;
+  if ((own.spilled || !own.changes.empty()) && encode(0, own.spilled)) {
     if (!own.spilled) core::frame_chunks(own.framed, own.writer.bytes(), own.writer.chunk_ends());
+    own.is_volatile = !prepares && may_be_volatile() && journal::prepare_volatile_handover(own.xid, own.framed.size());
+    if (!own.is_volatile && append_to_journal()) own.journalled = true;
   }
   if (own.journalled) journal::prepare_handover();
 }
 
 void deliver(journal::HandoverKind kind) noexcept {
   State& own = state();
+  if (own.is_volatile) journal::hand_over(journal::HandoverKind::volatile_batch, own.xid, 0, own.framed);
   if (own.journalled) {
     journal::hand_over(kind, own.xid, static_cast<std::uint32_t>(own.segment), own.spilled ? std::string_view() : std::string_view(own.framed));
   }
@@ -106,8 +122,10 @@ void deliver(journal::HandoverKind kind) noexcept {
 void on_transaction(XactEvent event, void* /*argument*/) {
   switch (event) {
     case XACT_EVENT_PRE_COMMIT:
+      flush(false);
+      break;
     case XACT_EVENT_PRE_PREPARE:
-      flush();
+      flush(true);
       break;
     case XACT_EVENT_COMMIT:
       deliver(journal::HandoverKind::batch);
@@ -143,6 +161,8 @@ void on_savepoint(SubXactEvent event, SubTransactionId /*own*/, SubTransactionId
 }  // namespace
 
 core::ChangeSet& changes() { return state().changes; }
+
+void require_journal() noexcept { state().must_journal = true; }
 
 void changes_added() {
   State& own = state();

@@ -3,6 +3,7 @@
 //   trigger          changes() grows; beyond its memory limit it is written to the journal early
 //   savepoint ends   the change set takes back, or passes up, what the savepoint added
 //   PRE_COMMIT       encoded once, journalled (PRE_PREPARE likewise)
+//                    With cache_invalidate.durability = off, and if the worker allows it: encoded, not journalled
 //   COMMIT           the same bytes go to the worker; the commit is visible, its locks are still held
 //   ABORT            forgotten
 #pragma once
@@ -16,6 +17,9 @@ core::ChangeSet& changes();
 // After adding to changes(): bounds its memory, and sees to it that what another extension's commit
 // callback changes after ours has run is journalled too. May raise an error.
 void changes_added();
+
+// The batch of this transaction is journalled, whatever cache_invalidate.durability says.
+void require_journal() noexcept;
 
 // Once a process, from _PG_init.
 void watch_transactions();

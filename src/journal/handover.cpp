@@ -15,6 +15,26 @@ void prepare_handover() noexcept {
   }
 }
 
+bool is_journal_full() noexcept {
+  DatabaseSlot* slot = find_slot(MyDatabaseId);
+  return slot != nullptr && pg_atomic_read_u32(&slot->journal_full) != 0;
+}
+
+bool prepare_volatile_handover(std::uint64_t xid, std::size_t payload) noexcept {
+  DatabaseSlot* slot = find_slot(MyDatabaseId);
+  if (slot == nullptr) return false;
+  announce_transaction(xid);
+  // The worker takes its word back first and looks who is announced then.
+  pg_memory_barrier();
+  if (pg_atomic_read_u32(&slot->volatile_allowed) == 0) {
+    if (pg_atomic_exchange_u32(&slot->volatile_wanted, 1) == 0) wake_worker(*slot);
+    return false;
+  }
+  prepare_handover();
+  Board* board = attached_board();
+  return board != nullptr && board->ring()->has_ample_room_for(payload);
+}
+
 void hand_over(HandoverKind kind, std::uint64_t xid, std::uint32_t segment, std::string_view payload) noexcept {
   // Pairs with the worker, which claims its slot before it takes the snapshot of its first scan: either we
   // see its claim, or its snapshot sees our commit.
@@ -24,7 +44,9 @@ void hand_over(HandoverKind kind, std::uint64_t xid, std::uint32_t segment, std:
   Board* board = attached_board();
   const bool fits = board != nullptr && (kind == HandoverKind::prepared || !payload.empty());
   const RingEntry entry{xid, pg::unix_microseconds(GetCurrentTimestamp()), segment, static_cast<std::uint32_t>(kind)};
-  if (!fits || !board->ring()->push(entry, payload)) pg_atomic_write_u32(&slot->read_journal, 1);
+  if (!fits || !board->ring()->push(entry, payload)) {
+    pg_atomic_write_u32(kind == HandoverKind::volatile_batch ? &slot->volatile_lost : &slot->read_journal, 1);
+  }
   wake_worker(*slot);
 }
 

@@ -36,6 +36,12 @@ class Ring {
   bool front(RingEntry& entry, std::string& payload) const;
   void pop() noexcept;
 
+  // Whether it would take this payload now and stay half empty, so that it still does when others push meanwhile.
+  bool has_ample_room_for(std::size_t payload) const {
+    const std::uint64_t room = room_for(payload);
+    return room <= capacity_ / 4 && used() + room <= capacity_ / 2;
+  }
+
   // Bytes in use, and how many there are.
   std::uint64_t used() const {
     // In this order, or the difference of two moments could be negative.

@@ -1,5 +1,7 @@
 #include "journal/shared.hpp"
 
+#include <initializer_list>
+
 namespace cache_invalidate::journal {
 namespace {
 
@@ -34,6 +36,14 @@ void on_request() {
 }
 #endif
 
+template <typename Visit>
+void for_each_flag(DatabaseSlot& slot, Visit visit) {
+  for (pg_atomic_uint32* flag : {&slot.active_segment, &slot.read_journal, &slot.catalog_changed, &slot.volatile_wanted,
+                                 &slot.volatile_allowed, &slot.volatile_lost, &slot.journal_full}) {
+    visit(*flag);
+  }
+}
+
 void free_slot(DatabaseSlot& slot) {
   slot.database = InvalidOid;
   slot.state = WorkerState::none;
@@ -59,9 +69,7 @@ void on_startup() {
     for (std::uint32_t i = 0; i < state->slots; ++i) {
       DatabaseSlot& slot = state->slot[i];
       pg_atomic_init_u32(&slot.generation, 1);
-      pg_atomic_init_u32(&slot.active_segment, 0);
-      pg_atomic_init_u32(&slot.read_journal, 0);
-      pg_atomic_init_u32(&slot.catalog_changed, 0);
+      for_each_flag(slot, [](pg_atomic_uint32& flag) { pg_atomic_init_u32(&flag, 0); });
       free_slot(slot);
     }
   }
@@ -135,8 +143,7 @@ DatabaseSlot* claim_slot(Oid database) {
   slot = find_slot(InvalidOid);
   if (slot == nullptr) return nullptr;
   free_slot(*slot);
-  pg_atomic_write_u32(&slot->active_segment, 0);
-  pg_atomic_write_u32(&slot->read_journal, 0);
+  for_each_flag(*slot, [](pg_atomic_uint32& flag) { pg_atomic_write_u32(&flag, 0); });
   pg_atomic_fetch_add_u32(&slot->generation, 1);
   slot->database = database;
   return slot;

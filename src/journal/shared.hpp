@@ -31,6 +31,12 @@ struct DatabaseSlot {
   pg_atomic_uint32 active_segment;   // of the journal: 0 or 1
   pg_atomic_uint32 read_journal;     // a batch did not go through the ring: the worker must read the journal
   pg_atomic_uint32 catalog_changed;  // servers, mappings or the extension may have changed
+  // Batches that are in the ring only. A writer looks at `volatile_allowed` after it has announced itself: so when the
+  // worker has taken it back, and waited for who was announced then, no such batch is on its way.
+  pg_atomic_uint32 volatile_wanted;   // by a writer
+  pg_atomic_uint32 volatile_allowed;  // by the worker: it is written durably that such a batch may be lost
+  pg_atomic_uint32 volatile_lost;     // one could not be handed over: only a reset can make up for it
+  pg_atomic_uint32 journal_full;      // by the worker: writers shall do without the journal if they can
 };
 
 struct SharedState {

@@ -8,6 +8,7 @@ bool enabled = true;
 char* notify_channel = nullptr;
 int batch_window = 0;
 int batch_size = 1000;
+int durability = kDurabilityOn;
 int max_backlog_keys = 1000000;
 int max_change_set_memory = 16 * 1024;
 int max_items_per_transaction = 100000;
@@ -18,6 +19,8 @@ int ring_size = 4 * 1024;
 int signal_timeout = 1000;
 
 namespace {
+
+constexpr config_enum_entry kDurabilities[] = {{"on", kDurabilityOn, false}, {"off", kDurabilityOff, false}, {nullptr, 0, false}};
 
 bool check_channel(char** value, void** /*extra*/, GucSource /*source*/) {
   if (strlen(*value) < NAMEDATALEN) return true;
@@ -62,6 +65,9 @@ void define_delivery() {
 
 void define() {
   define_delivery();
+  DefineCustomEnumVariable("cache_invalidate.durability", "Sets whether what a transaction makes stale is written to the journal.",
+                           "Off, it is handed to the worker in memory only; if that is lost, all caches are reset.", &durability,
+                           kDurabilityOn, kDurabilities, PGC_SUSET, 0, nullptr, nullptr, nullptr);
   DefineCustomBoolVariable("cache_invalidate.enabled", "Turns the capture of changes on.",
                            "Off, changes of this session invalidate nothing: caches stay stale unless reset by hand.",
                            &enabled, true, PGC_SUSET, 0, nullptr, nullptr, nullptr);

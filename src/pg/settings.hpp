@@ -3,10 +3,13 @@
 
 namespace cache_invalidate::settings {
 
+enum Durability : int { kDurabilityOff, kDurabilityOn };
+
 extern bool enabled;                 // capture in this session
 extern char* notify_channel;         // of messages whose trigger names none; empty: no such message is sent
 extern int batch_window;             // milliseconds a push waits for more; 0: as soon as possible
 extern int batch_size;               // items in one push
+extern int durability;               // of this session's batches: a Durability
 extern int max_backlog_keys;         // kept in memory a target; more are read from the journal later
 extern int max_change_set_memory;    // kilobytes a transaction keeps before it writes to the journal early
 extern int max_journal_size;         // megabytes; then what is owed is folded

@@ -64,6 +64,26 @@ bool is_empty(Holder& ring) {
   return !ring->front(found, payload);
 }
 
+// Half of it stays free, and no entry is larger than a quarter.
+TEST(Ring, KnowsWhetherItHasAmpleRoom) {
+  Holder ring(4096);
+  EXPECT_TRUE(ring->has_ample_room_for(900));
+  EXPECT_FALSE(ring->has_ample_room_for(1025));
+  int taken = 0;
+  while (ring->has_ample_room_for(900)) {
+    ASSERT_TRUE(ring->push(entry(1), std::string(900, 'x')));
+    ++taken;
+  }
+  EXPECT_EQ(taken, 2);
+  EXPECT_LE(ring->used(), 2048u);
+  EXPECT_TRUE(ring->has_ample_room_for(10));
+  ASSERT_TRUE(ring->push(entry(2), std::string(900, 'x'))) << "there is room, but not ample";
+  EXPECT_FALSE(ring->has_ample_room_for(10));
+  ring->pop();
+  ring->pop();
+  EXPECT_TRUE(ring->has_ample_room_for(10));
+}
+
 TEST(Ring, IsEmptyAtFirst) {
   Holder ring(4096);
   EXPECT_TRUE(is_empty(ring));
