@@ -78,9 +78,10 @@ DELIVERY_SRCS = \
 	src/delivery/launcher.cpp \
 	src/delivery/notify_queue.cpp \
 	src/delivery/outbox.cpp \
-	src/delivery/probe_watch.cpp \
 	src/delivery/pauses.cpp \
+	src/delivery/probe_watch.cpp \
 	src/delivery/progress.cpp \
+	src/delivery/ring_only.cpp \
 	src/delivery/segment_keeper.cpp \
 	src/delivery/signals.cpp \
 	src/delivery/sweep.cpp \

@@ -45,6 +45,7 @@ const char* state_name(const journal::TargetStatus& status) {
     case journal::TargetState::connecting: return "connecting";
     case journal::TargetState::up: return "up";
     case journal::TargetState::disabled: return "disabled";
+    case journal::TargetState::paused: return "paused";
   }
   return "down";
 }

@@ -126,11 +126,13 @@ void add_message(const core::RuleSpec& spec, Oid owner, const char* reason, int 
   changes().add_change(shape_number(shape, InvalidOid, owner, spec.servers), reason, core::Operation::reset, {}, level, {false});
 }
 
-void note_trigger(const FoundTrigger& trigger, const char* reason, int level) {
+void note_trigger(const FoundTrigger& trigger, const char* reason, Reset what, int level) {
   std::string problem;
   const core::RuleSpec spec = core::parse_usable(std::vector<std::string>(trigger.arguments, trigger.arguments + trigger.count), problem);
-  for (const core::Template& key : spec.keys) add_whole(key, false, trigger, spec, level);
-  for (const core::Template& pattern : spec.patterns) add_whole(pattern, true, trigger, spec, level);
+  if (what == Reset::everything) {
+    for (const core::Template& key : spec.keys) add_whole(key, false, trigger, spec, level);
+    for (const core::Template& pattern : spec.patterns) add_whole(pattern, true, trigger, spec, level);
+  }
   if (!spec.has_channel || !spec.channel.empty()) add_message(spec, trigger.owner, reason, level);
   if (problem.empty()) return;
   const std::string context = std::string("trigger of table ") + trigger.schema + "." + trigger.table;
@@ -139,7 +141,7 @@ void note_trigger(const FoundTrigger& trigger, const char* reason, int level) {
 
 }  // namespace
 
-void note_reset(const char* reason) {
+void note_reset(const char* reason, Reset what) {
   FoundTriggers triggers;
   int level = 0;
   pg::guarded([&] {
@@ -147,7 +149,7 @@ void note_reset(const char* reason) {
     level = GetCurrentTransactionNestLevel();
   });
   for (int i = 0; i < triggers.count; ++i) {
-    if (!is_repeated(triggers, triggers.first[i])) note_trigger(triggers.first[i], reason, level);
+    if (!is_repeated(triggers, triggers.first[i])) note_trigger(triggers.first[i], reason, what, level);
   }
   if (triggers.count == 0) {
     core::RuleSpec nobody;

@@ -68,6 +68,11 @@ void Dispatcher::set_targets(const std::vector<TargetDefinition>& definitions, c
   lacks_servers_ = false;
 }
 
+void Dispatcher::pause(const Pauses& pauses) {
+  for (const auto& target : targets_) target->pause(pauses.all || pauses.contains(target->server()));
+  outbox_.pause(pauses.all);
+}
+
 // A server that the catalogs, read again, still did not know was dropped. The first time it is named says nothing.
 bool Dispatcher::is_gone(Oid server) {
   if (std::find(unknown_.begin(), unknown_.end(), server) != unknown_.end()) return true;

@@ -14,6 +14,7 @@
 #include "delivery/error_writer.hpp"
 #include "delivery/gate.hpp"
 #include "delivery/outbox.hpp"
+#include "delivery/pauses.hpp"
 #include "delivery/probe_watch.hpp"
 #include "delivery/target.hpp"
 #include "journal/board.hpp"
@@ -29,6 +30,8 @@ class Dispatcher {
   // or enabled again, have everything of `base` and read the rest from the journal: batches that name them may
   // have been taken before they were known.
   void set_targets(const std::vector<TargetDefinition>& definitions, const core::XidSnapshot& base);
+  // What is paused by hand is kept, and not sent.
+  void pause(const Pauses& pauses);
   // A batch named a server that is not known: the catalogs must be read before anything is concluded.
   bool lacks_servers() const { return lacks_servers_; }
   const Targets& targets() const { return targets_; }

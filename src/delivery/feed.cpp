@@ -135,13 +135,15 @@ void Feed::finish_scan() {
 
 void Feed::take_entry(const journal::RingEntry& entry, TimestampTz now) {
   const bool prepared = entry.kind == static_cast<std::uint32_t>(journal::HandoverKind::prepared);
-  if (base_.contains(entry.xid) || recent_.count(entry.xid) != 0 || scanned_.count(entry.xid) != 0) return;
+  // What is in the ring only comes once, whatever of its transaction came by the journal.
+  const bool ring_only = entry.kind == static_cast<std::uint32_t>(journal::HandoverKind::volatile_batch);
+  if (!ring_only && (base_.contains(entry.xid) || recent_.count(entry.xid) != 0 || scanned_.count(entry.xid) != 0)) return;
   if (prepared) {
     prepared_.push_back(entry.xid);
     return;
   }
   dispatcher_.begin_batch(now, true);
-  last_[entry.segment & 1] = {dispatcher_.position(), now};
+  if (!ring_only) last_[entry.segment & 1] = {dispatcher_.position(), now};
   core::ByteReader chunks(payload_);
   const TimestampTz committed = pg::server_time(entry.commit_time);
   while (!chunks.at_end()) {

@@ -51,6 +51,7 @@ bool Outbox::is_due(TimestampTz now) const {
 bool Outbox::send(std::uint64_t position, TimestampTz now) {
   // What folds makes room to read on.
   if (held_ && is_full()) waiting_.fold_early();
+  if (reset_due && now >= notify_queue_.next_look()) notify_queue_.look(now);
   if ((held_ && !is_full()) || paused_ || now < retry_at_) return false;
   board_.notify_held = is_notify_held();
   const std::uint64_t up_to = gate_.open_to(position, now);

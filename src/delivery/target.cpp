@@ -42,8 +42,16 @@ void Target::redefine(const TargetDefinition& definition) {
   connection.username = credentials.value().username;
   connection.password = credentials.value().password;
   connection_ = std::make_unique<redis::Connection>(std::move(connection));
-  set_state(options_.enabled ? journal::TargetState::connecting : journal::TargetState::disabled,
-            options_.enabled ? "" : "option \"enabled\" is false");
+  if (!options_.enabled) {
+    set_state(journal::TargetState::disabled, "option \"enabled\" is false");
+  } else {
+    set_idle_state();
+  }
+}
+
+// Not connected, and nothing is wrong.
+void Target::set_idle_state() {
+  set_state(paused_ ? journal::TargetState::paused : journal::TargetState::connecting, paused_ ? "paused by hand" : "");
 }
 
 void Target::set_state(journal::TargetState state, const std::string& problem) {
@@ -107,7 +115,7 @@ void Target::start_behind(const core::XidSnapshot& snapshot) {
 }
 
 bool Target::is_waited_for(TimestampTz now) const {
-  if (!options_.enabled || state_ == journal::TargetState::down || detached_) return false;
+  if (!options_.enabled || paused_ || state_ == journal::TargetState::down || detached_) return false;
   return now < waited_until();
 }
 

@@ -52,6 +52,9 @@ class Target {
   // Whether messages wait for its acknowledgement: not when it is down, and not longer than signal_timeout.
   bool is_waited_for(TimestampTz now) const;
 
+  // By hand: nothing is sent until it is resumed, and what it is owed is kept.
+  void pause(bool paused);
+
   // Connects, sends, gives up, as the time has come for it.
   void advance(TimestampTz now);
   void on_socket(bool readable, bool writable, TimestampTz now);
@@ -103,7 +106,9 @@ class Target {
 
  private:
   void set_state(journal::TargetState state, const std::string& problem);
+  void set_idle_state();
   void connect(TimestampTz now);
+  void give_up_connection();
   struct Command {
     enum class Kind { unlink, scan, swept } kind;
     std::uint32_t keys;
@@ -138,6 +143,7 @@ class Target {
   std::deque<Command> commands_;   // not answered yet
   std::uint64_t counted_bytes_ = 0;
   core::LatencyWatch latency_;
+  bool paused_ = false;
   bool detached_ = false;
   bool scan_at_once_ = false;      // there is room in memory: no need to wait until it is up
   bool use_del_ = false;           // a server before 4.0

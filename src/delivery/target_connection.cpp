@@ -25,17 +25,22 @@ void Target::connect(TimestampTz now) {
   if (!connection_->open()) fail(connection_->failure(), now);
 }
 
-void Target::fail(const redis::Failure& failure, TimestampTz now) {
+// All that was not acknowledged is owed still.
+void Target::give_up_connection() {
   connection_->close();
   socket_changed_ = true;
-  // A connection that was of use, or stayed for a while: the next attempt is a first one. One that only ever
-  // opens is not, or we would knock in a loop.
-  if (ready_at_ != 0 && now >= ready_at_ + kSecond) backoff_.reset();
   ready_at_ = 0;
   commands_.clear();
   keys_.put_back();
   sweep_.put_back();
   next_key_ = acknowledged_keys_ = 0;
+}
+
+void Target::fail(const redis::Failure& failure, TimestampTz now) {
+  // A connection that was of use, or stayed for a while: the next attempt is a first one. One that only ever
+  // opens is not, or we would knock in a loop.
+  if (ready_at_ != 0 && now >= ready_at_ + kSecond) backoff_.reset();
+  give_up_connection();
   if (failure.reply_class == redis::ReplyClass::configuration || failure.reply_class == redis::ReplyClass::poison) {
     backoff_.slow_down();
   }
@@ -44,8 +49,20 @@ void Target::fail(const redis::Failure& failure, TimestampTz now) {
   set_state(journal::TargetState::down, failure.text);
 }
 
-void Target::advance(TimestampTz now) {
+void Target::pause(bool paused) {
+  if (paused == paused_) return;
+  paused_ = paused;
   if (!options_.enabled) return;
+  if (paused) {
+    give_up_connection();
+    backoff_.reset();
+    retry_at_ = 0;
+  }
+  set_idle_state();
+}
+
+void Target::advance(TimestampTz now) {
+  if (!options_.enabled || paused_) return;
   using State = redis::Connection::State;
   if (connection_->state() == State::closed) {
     if (now >= retry_at_) connect(now);
@@ -86,7 +103,7 @@ void Target::on_socket(bool readable, bool writable, TimestampTz now) {
 
 TimestampTz Target::deadline() const {
   using State = redis::Connection::State;
-  if (!options_.enabled) return DT_NOEND;
+  if (!options_.enabled || paused_) return DT_NOEND;
   if (connection_->state() == State::closed) return retry_at_;
   if (connection_->state() != State::ready) return opened_at_ + options_.connect_timeout * kMillisecond;
   if (!commands_.empty()) return last_progress_ + options_.command_timeout * kMillisecond;

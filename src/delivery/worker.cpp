@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <memory>
 
+#include "capture/reset.hpp"
+#include "delivery/pauses.hpp"
 #include "delivery/progress.hpp"
+#include "delivery/ring_only.hpp"
 #include "delivery/segment_keeper.hpp"
 #include "delivery/signals.hpp"
 #include "delivery/transactions.hpp"
@@ -16,6 +19,8 @@ namespace cache_invalidate::delivery {
 namespace {
 
 constexpr TimestampTz kTick = 1000000;
+constexpr TimestampTz kLongestFarewell = 800000;
+constexpr long kFarewellStep = 20;  // milliseconds
 constexpr TimestampTz kSweep = 30 * 1000000L;  // the net under every wake-up that may have been lost
 
 // Everything the worker has, reached by one pointer: an error ends the process, destructors or not.
@@ -28,7 +33,9 @@ struct Worker {
   std::unique_ptr<Progress> progress;
   std::unique_ptr<SegmentKeeper> segments;
   Waiter waiter;
+  std::unique_ptr<RingOnly> ring_only;
   std::vector<TargetDefinition> definitions;
+  Pauses pauses;
   TimestampTz next_sweep = 0;
   TimestampTz next_tick = 0;
 };
@@ -114,8 +121,11 @@ void read_catalogs(TimestampTz now) {
     proc_exit(0);
   }
   read_targets(extension, worker->definitions);
+  const bool is_locked = !read_pauses(extension, worker->pauses);
   transaction.commit();
   worker->dispatcher->set_targets(worker->definitions, worker->feed->base());
+  worker->dispatcher->pause(worker->pauses);
+  if (is_locked) worker->next_sweep = now + kTick;
 }
 
 void start() {
@@ -135,8 +145,10 @@ void start() {
   worker->progress = std::make_unique<Progress>(*worker->slot, *worker->board, *worker->dispatcher, *worker->feed);
   worker->segments =
       std::make_unique<SegmentKeeper>(*worker->slot, *worker->board, *worker->dispatcher, *worker->feed, *worker->progress);
+  worker->ring_only = std::make_unique<RingOnly>(*worker->slot, *worker->progress);
   read_catalogs(GetCurrentTimestamp());
   worker->progress->load();
+  worker->ring_only->start();
   const WorkerTransaction transaction("reading the journal");
   worker->feed->begin_full_scan(transaction.extension());
   transaction.commit();
@@ -144,15 +156,52 @@ void start() {
 
 bool take_catalog_change() { return pg_atomic_exchange_u32(&worker->slot->catalog_changed, 0) != 0; }
 
+// What cannot be told is made up for: everything is stale. A reset is a batch like others, made by the worker itself.
+void make_resets() {
+  Outbox& outbox = worker->dispatcher->outbox();
+  const char* loss = worker->ring_only->loss();
+  if (loss == nullptr && !outbox.may_reset()) return;
+  const WorkerTransaction transaction("resetting caches");
+  const char* reason = loss != nullptr ? loss : "messages could not be sent";
+  pg::guarded([&] { capture::note_reset(reason, loss != nullptr ? capture::Reset::everything : capture::Reset::messages); });
+  transaction.commit();
+  ereport(LOG, (errmsg("cache_invalidate: reset: %s", reason)));
+  worker->ring_only->note_reset();
+  if (outbox.may_reset()) outbox.reset_due = false;
+}
+
+// Before the worker ends, so that a restart repeats nothing. What is in no journal is delivered, if that goes quickly, or
+// written there.
+void finish(TimestampTz now) {
+  HOLD_INTERRUPTS();
+  if (worker->ring_only->is_allowed()) {
+    worker->ring_only->forbid();
+    const TimestampTz end = now + kLongestFarewell;
+    const auto is_done = [] {
+      return worker->ring_only->is_quiet() && worker->board->ring()->used() == 0 &&
+             worker->dispatcher->is_delivered(worker->dispatcher->position());
+    };
+    for (; !is_done() && now < end; now = GetCurrentTimestamp()) {
+      worker->feed->drain_ring(now);
+      worker->dispatcher->advance(now);
+      worker->dispatcher->signal(now);
+      worker->waiter.wait(worker->dispatcher->targets(), kFarewellStep);
+    }
+    if (is_done()) worker->ring_only->take_back();
+  }
+  worker->progress->finish(now);
+  RESUME_INTERRUPTS();
+}
+
 void handle_requests(TimestampTz now) {
-  if (ProcDiePending) worker->progress->finish(now);  // then a restart repeats nothing
+  if (ProcDiePending) finish(now);
   CHECK_FOR_INTERRUPTS();
   if (ConfigReloadPending) {
     ConfigReloadPending = false;
     ProcessConfigFile(PGC_SIGHUP);
   }
   if (worker->slot->holds > 0) {
-    worker->progress->finish(now);
+    finish(now);
     set_slot_state(journal::WorkerState::held);
     proc_exit(0);
   }
@@ -197,6 +246,8 @@ void run_cycle() {
   TimestampTz now = GetCurrentTimestamp();
   handle_requests(now);
   start_scans();
+  worker->ring_only->run(worker->segments->is_full());
+  if (!worker->feed->is_scanning_for_all()) make_resets();
   const bool more = worker->feed->pump(now);
   // A batch may come from after a change of the catalogs that we have not seen: before anything is sent.
   if (worker->dispatcher->lacks_servers() || take_catalog_change()) read_catalogs(now);

@@ -26,7 +26,7 @@ struct Counters {
   pg_atomic_uint64 compactions;  // of the journal: what was owed was copied forward
 };
 
-enum class TargetState : std::uint32_t { down, connecting, up, disabled };
+enum class TargetState : std::uint32_t { down, connecting, up, disabled, paused };
 
 struct TargetStatus {
   Oid server;                    // InvalidOid: unused

@@ -1,0 +1,45 @@
+// RingOnly: batches that are not in the journal, because cache_invalidate.durability is off or the journal is at its limit.
+//
+// A writer may leave the journal out only while the worker allows it, and that it does when a durable watermark says that
+// batches may be lost. Whoever finds such a watermark at the start cannot know what was lost, and resets the caches; so
+// does a worker that is told that a batch did not fit the ring. A worker that ends in order forbids it, waits for those
+// who were allowed, delivers or journals what it owes, and takes the word back.
+#pragma once
+
+#include <vector>
+
+#include "delivery/progress.hpp"
+#include "journal/shared.hpp"
+
+namespace cache_invalidate::delivery {
+
+class RingOnly {
+ public:
+  RingOnly(journal::DatabaseSlot& slot, Progress& progress) : slot_(slot), progress_(progress) {}
+
+  // At the start, when the watermark has been read.
+  void start();
+  // Each cycle: allows what is asked for, notices losses. Transactions of its own.
+  void run(bool journal_is_full);
+
+  // Batches were lost, and no reset made up for it yet: why, in a few words; nullptr: none.
+  const char* loss() const { return loss_; }
+  // The reset has committed.
+  void note_reset() { loss_ = nullptr; }
+
+  // Before the worker ends. After forbid(), is_quiet() tells when all that were allowed have handed over or given up.
+  bool is_allowed() const { return is_allowed_; }
+  void forbid();
+  bool is_quiet();
+  // Everything is delivered or in the journal: the next watermark may say so.
+  void take_back() { progress_.set_ring_only(false); }
+
+ private:
+  journal::DatabaseSlot& slot_;
+  Progress& progress_;
+  bool is_allowed_ = false;
+  const char* loss_ = nullptr;
+  std::vector<journal::Announced> writers_;  // who may have been allowed when it was forbidden
+};
+
+}  // namespace cache_invalidate::delivery
