@@ -260,7 +260,7 @@ void run_cycle() {
   now = GetCurrentTimestamp();
   if (signalled) worker->board->last_delivery = now;
   const TimestampTz deadline = std::min({worker->dispatcher->deadline(now), worker->next_tick, worker->next_sweep});
-  const bool busy = more || signalled || overtaken || (worker->feed->must_read_journal() && !worker->dispatcher->is_full());
+  const bool busy = more || signalled || overtaken || worker->dispatcher->outbox().may_reset() || (worker->feed->must_read_journal() && !worker->dispatcher->is_full());
   worker->waiter.wait(worker->dispatcher->targets(), busy ? 0 : milliseconds_until(now, deadline));
 }
 
