@@ -151,7 +151,8 @@ void Feed::take_entry(const journal::RingEntry& entry, TimestampTz now) {
     if (!chunks.ok()) break;
     dispatcher_.take_chunk(chunk, committed, nullptr);
   }
-  recent_.insert(entry.xid);
+  // Parts of the same transaction may still come by the journal.
+  if (!ring_only) recent_.insert(entry.xid);
   dispatcher_.end_batch(committed);
 }
 
