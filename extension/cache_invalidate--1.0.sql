@@ -179,7 +179,7 @@ COMMENT ON FUNCTION @extschema@.cache_invalidate_stats() IS 'Source of the view 
 CREATE VIEW @extschema@.cache_invalidation_stats AS SELECT * FROM @extschema@.cache_invalidate_stats();
 GRANT SELECT ON @extschema@.cache_invalidation_stats TO pg_monitor;
 COMMENT ON VIEW @extschema@.cache_invalidation_stats IS
-  'One row: the worker of this database (pid, start, number of starts), counters since the ring was made (batches = transactions taken; keys, patterns and messages they named; notifications sent; errors logged; scans and truncations of the journal), sizes in bytes, how often the journal was compacted, whether NOTIFY is held back because the server''s queue is too full, and latencies in milliseconds from the commit to the acknowledged delete (of all servers) and to the NOTIFY: median, 95th and 99th percentile (right within a fifth), maximum. All but the worker''s columns are null while there is no ring.';
+  'One row: the worker of this database (pid, start, number of starts), counters since the ring was made (batches = transactions taken; keys, patterns and messages they named; notifications sent; errors logged; scans and truncations of the journal), sizes in bytes, how often the journal was compacted, whether NOTIFY is held back because the server''s queue is too full, and latencies in milliseconds from the commit to the acknowledged delete (of all servers) and to the NOTIFY: median, 95th and 99th percentile (right within a fifth), maximum; what a start repeats is not counted. All but the worker''s columns are null while there is no ring.';
 
 CREATE FUNCTION @extschema@.cache_invalidate_targets(
     OUT server oid, OUT state text, OUT state_since timestamptz, OUT problem text,

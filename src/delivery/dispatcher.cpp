@@ -151,7 +151,7 @@ void Dispatcher::take_item(const core::BatchReader::Item& item, const core::Batc
 void Dispatcher::end_batch(TimestampTz committed) {
   for (const auto& target : targets_) {
     target->note_position(position_);
-    if (target->owes_batch) target->begin_latency(position_, committed);
+    if (target->owes_batch && committed != 0) target->begin_latency(position_, committed);
     target->owes_batch = false;
   }
 }

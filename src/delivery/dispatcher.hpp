@@ -47,6 +47,7 @@ class Dispatcher {
   void begin_batch(TimestampTz now, bool is_new);
   // False: the chunk is damaged; what could be read of it is taken.
   bool take_chunk(std::string_view chunk, TimestampTz committed, const ScanFilter* filter);
+  // `committed`: 0 if how long it takes says nothing.
   void end_batch(TimestampTz committed);
 
   std::uint64_t position() const { return position_; }

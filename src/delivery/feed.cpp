@@ -102,7 +102,8 @@ void Feed::take_row(int segment, std::string_view row) {
   if (!opened.ok() || !dispatcher_.take_chunk(row, committed, &filter_)) {
     ereport(WARNING, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("cache_invalidate: skipped a damaged row of the journal")));
   }
-  dispatcher_.end_batch(committed);
+  // What a start or a replay repeats was delivered long ago.
+  dispatcher_.end_batch(is_first_ || filter_.only_target != 0 ? 0 : committed);
 }
 
 bool Feed::pump_scan(TimestampTz now) {
