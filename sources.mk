@@ -3,6 +3,7 @@
 
 # Pure C++: neither the server's headers nor a Redis library.
 CORE_SRCS = \
+	src/core/backlog.cpp \
 	src/core/batch.cpp \
 	src/core/byte_set.cpp \
 	src/core/change_set.cpp \
@@ -19,6 +20,7 @@ CORE_SRCS = \
 	src/core/payload_template.cpp \
 	src/core/payload_values.cpp \
 	src/core/pending_keys.cpp \
+	src/core/pending_patterns.cpp \
 	src/core/rule.cpp \
 	src/core/rule_binding.cpp \
 	src/core/second_deletes.cpp \
@@ -106,6 +108,7 @@ ADMIN_SRCS = \
 # test/unit: one program of the tests, CORE_SRCS and REDIS_SRCS, and what else is pure.
 UNIT_TESTS = \
 	test/unit/allocation_test.cpp \
+	test/unit/backlog_test.cpp \
 	test/unit/backoff_test.cpp \
 	test/unit/batch_test.cpp \
 	test/unit/byte_set_test.cpp \
@@ -125,6 +128,7 @@ UNIT_TESTS = \
 	test/unit/payload_program_test.cpp \
 	test/unit/payload_test.cpp \
 	test/unit/pending_keys_test.cpp \
+	test/unit/pending_patterns_test.cpp \
 	test/unit/redis_connection_test.cpp \
 	test/unit/redis_cure_test.cpp \
 	test/unit/redis_identity_test.cpp \
