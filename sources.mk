@@ -139,10 +139,12 @@ UNIT_TESTS = \
 	test/unit/rule_parse_test.cpp \
 	test/unit/second_deletes_test.cpp \
 	test/unit/snapshot_test.cpp \
+	test/unit/sweep_test.cpp \
 	test/unit/target_options_test.cpp \
 	test/unit/template_test.cpp \
 	test/unit/watermark_test.cpp
 UNIT_EXTRA_SRCS = \
+	src/delivery/sweep.cpp \
 	src/delivery/target_options.cpp \
 	src/journal/ring.cpp
 

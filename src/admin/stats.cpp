@@ -14,6 +14,10 @@ class Row {
   void add(Datum value) { put(value, false); }
   void add_null() { put(Datum(0), true); }
   void add_count(pg_atomic_uint64* counter) { add(Int64GetDatum(static_cast<int64>(pg_atomic_read_u64(counter)))); }
+  void add_known(pg_atomic_uint64* figure) {
+    const std::uint64_t value = pg_atomic_read_u64(figure);
+    put(Int64GetDatum(static_cast<int64>(value)), value == journal::kUnknown);
+  }
   void add_time(TimestampTz time) { put(TimestampTzGetDatum(time), time == 0); }
   // Percentiles in milliseconds.
   void add_latency(const core::Histogram& latency) {
@@ -115,6 +119,10 @@ CACHE_INVALIDATE_FUNCTION(targets) {
     row.add_text(pg::from_utf8_anyhow(problem));
     row.add_count(&status.pending);
     row.add(BoolGetDatum(status.reads_journal));
+    row.add_count(&status.patterns_pending);
+    row.add_known(&status.sweep_scanned);
+    row.add_known(&status.sweep_total);
+    row.add_count(&status.widened);
     for (pg_atomic_uint64* counter : {&status.keys, &status.commands, &status.bytes, &status.connects, &status.failures}) {
       row.add_count(counter);
     }

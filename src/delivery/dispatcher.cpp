@@ -8,7 +8,6 @@ namespace cache_invalidate::delivery {
 namespace {
 
 constexpr std::size_t kMostUnknown = 10000;
-constexpr std::size_t kSliceKeys = 500000;  // more than a slice of the journal can hold
 
 bool has_already(const core::XidSnapshot& delivered, const Dispatcher::ScanFilter& filter, std::uint64_t xid) {
   return delivered.contains(xid) || (filter.recent != nullptr && filter.recent->count(xid) != 0);
@@ -26,9 +25,12 @@ journal::TargetStatus* claim_status(journal::Board& board, Oid server) {
     if (free == nullptr && !OidIsValid(status.server)) free = &status;
   }
   if (free == nullptr) return nullptr;
-  for (pg_atomic_uint64* counter : {&free->keys, &free->commands, &free->bytes, &free->connects, &free->failures, &free->pending}) {
+  for (pg_atomic_uint64* counter : {&free->keys, &free->commands, &free->bytes, &free->connects, &free->failures, &free->pending, &free->patterns_pending,
+                                    &free->widened}) {
     pg_atomic_write_u64(counter, 0);
   }
+  pg_atomic_write_u64(&free->sweep_scanned, journal::kUnknown);
+  pg_atomic_write_u64(&free->sweep_total, journal::kUnknown);
   free->changed = free->acknowledged = 0;
   free->latency.clear();
   free->server = server;
@@ -100,13 +102,11 @@ void Dispatcher::owe_key(const core::BatchReader::Item& item, std::uint64_t xid,
       if (has_already(target->taken, *filter, xid)) continue;
     }
     if (is_pattern) {
-      target->owe_pattern(item.bytes, position_, batch_time_);
+      target->owe_pattern(item.bytes, item.scope->glob, position_, batch_time_);
     } else {
-      target->owe_key(item.bytes, position_, batch_time_);
+      target->owe_key(item.bytes, item.scope->glob, position_, batch_time_);
     }
     target->owes_batch = true;
-    const std::size_t room = static_cast<std::size_t>(settings::max_backlog_keys) + (target->is_reading ? kSliceKeys : 0);
-    if (target->collected() > room) target->detach();
   }
 }
 

@@ -19,8 +19,7 @@ void Target::redefine(const TargetDefinition& definition) {
                             definition.mapping_options == definition_.mapping_options;
   definition_ = definition;
   if (only_renamed) return;
-  keys_.put_back();
-  sweep_.put_back();
+  put_back();
   commands_.clear();
   backoff_.reset();
   retry_at_ = 0;
@@ -73,45 +72,44 @@ void Target::set_state(journal::TargetState state, const std::string& problem) {
   }
 }
 
-void Target::owe_key(std::string_view key, std::uint64_t position, TimestampTz now) {
+void Target::owe_key(std::string_view key, std::string_view family, std::uint64_t position, TimestampTz now) {
   if (owed() == 0) owed_since_ = now;
-  keys_.add(key, position);
+  backlog_.add_key(key, family, position);
+  keep_within_limit();
 }
 
-void Target::owe_pattern(std::string_view glob, std::uint64_t position, TimestampTz now) {
+void Target::owe_pattern(std::string_view glob, std::string_view family, std::uint64_t position, TimestampTz now) {
   if (owed() == 0) owed_since_ = now;
-  sweep_.patterns().add(glob, position);
+  backlog_.add_pattern(glob, family, position);
 }
 
-void Target::note_position(std::uint64_t position) {
-  keys_.note_position(position);
-  sweep_.patterns().note_position(position);
+void Target::note_position(std::uint64_t position) { backlog_.note_position(position); }
+
+void Target::keep_within_limit() {
+  const std::uint64_t before = backlog_.widened();
+  backlog_.keep_within(static_cast<std::size_t>(settings::max_backlog_keys));
+  if (backlog_.widened() == before || told_widened_) return;
+  told_widened_ = true;
+  ereport(LOG, (errmsg("cache_invalidate: server \"%s\" is owed more than max_backlog_keys: keys are widened to patterns",
+                       definition_.name.c_str())));
 }
 
-std::size_t Target::owed() const {
-  const core::PendingKeys& patterns = sweep_.patterns();
-  return keys_.collecting() + keys_.in_flight() + patterns.collecting() + patterns.in_flight();
-}
+void Target::widen_to(std::size_t most_keys) { backlog_.widen_to(most_keys); }
 
-void Target::detach() {
-  if (!detached_) {
-    ereport(LOG, (errmsg("cache_invalidate: server \"%s\" is owed more than max_backlog_keys: the rest stays in the journal",
-                         definition_.name.c_str())));
-  }
-  fall_behind();
+void Target::put_back() {
+  backlog_.put_back();
+  sweep_.put_back();
+  keep_within_limit();
 }
 
 void Target::fall_behind() {
   detached_ = true;
-  is_reading = false;
-  keys_.forget_collected();
-  sweep_.patterns().forget_collected();
+  backlog_.forget_collected();
 }
 
 void Target::start_behind(const core::XidSnapshot& snapshot) {
   delivered = taken = snapshot;
   fall_behind();
-  scan_at_once_ = true;
 }
 
 bool Target::is_waited_for(TimestampTz now) const {
@@ -122,8 +120,15 @@ bool Target::is_waited_for(TimestampTz now) const {
 TimestampTz Target::waited_until() const { return owed_since_ + settings::signal_timeout * kMillisecond; }
 
 void Target::publish_status() {
+  if (owed() == 0) told_widened_ = false;
   if (status_ == nullptr) return;
-  pg_atomic_write_u64(&status_->pending, owed());
+  pg_atomic_write_u64(&status_->pending, backlog_.keys().collecting() + backlog_.keys().in_flight());
+  pg_atomic_write_u64(&status_->patterns_pending, backlog_.patterns().collecting() + backlog_.patterns().in_flight());
+  pg_atomic_fetch_add_u64(&status_->widened, backlog_.widened() - counted_widened_);
+  counted_widened_ = backlog_.widened();
+  const bool sweeps = sweep_.is_running();
+  pg_atomic_write_u64(&status_->sweep_scanned, sweeps ? sweep_.scanned() : journal::kUnknown);
+  pg_atomic_write_u64(&status_->sweep_total, sweeps && sweep_.total() ? *sweep_.total() : journal::kUnknown);
   status_->reads_journal = detached_;
   if (connection_ == nullptr) return;
   pg_atomic_fetch_add_u64(&status_->bytes, connection_->bytes_sent() - counted_bytes_);

@@ -8,9 +8,9 @@
 #include <memory>
 #include <string>
 
+#include "core/backlog.hpp"
 #include "core/backoff.hpp"
 #include "core/latency.hpp"
-#include "core/pending_keys.hpp"
 #include "core/snapshot.hpp"
 #include "delivery/standing.hpp"
 #include "delivery/sweep.hpp"
@@ -37,16 +37,25 @@ class Target {
   // Its definition changed: a new connection, and everything unacknowledged is owed still.
   void redefine(const TargetDefinition& definition);
 
-  void owe_key(std::string_view key, std::uint64_t position, TimestampTz now);
-  void owe_pattern(std::string_view glob, std::uint64_t position, TimestampTz now);
+  // `family`: a glob of everything that the template could give, empty if nobody knows. Beyond max_backlog_keys it is
+  // owed instead.
+  void owe_key(std::string_view key, std::string_view family, std::uint64_t position, TimestampTz now);
+  void owe_pattern(std::string_view glob, std::string_view family, std::uint64_t position, TimestampTz now);
   // Nothing more is owed up to this position.
   void note_position(std::uint64_t position);
   // Keys and patterns that are owed in memory; those of them that are not on their way.
-  std::size_t owed() const;
-  std::size_t collected() const { return keys_.collecting() + sweep_.patterns().collecting(); }
+  std::size_t owed() const { return backlog_.size(); }
+  std::size_t collected() const { return backlog_.collecting(); }
+  // visit(is_pattern, bytes, family) of all that is owed; something may come twice.
+  template <typename Visit>
+  void for_each_owed(Visit visit) const {
+    backlog_.for_each(visit);
+  }
+  // Widens what is not on its way until at most so many keys are owed.
+  void widen_to(std::size_t most_keys);
 
   // Everything up to here is acknowledged.
-  std::uint64_t acknowledged() const { return std::min(keys_.acknowledged(), sweep_.patterns().acknowledged()); }
+  std::uint64_t acknowledged() const { return backlog_.acknowledged(); }
   // Until when messages wait for it.
   TimestampTz waited_until() const;
   // Whether messages wait for its acknowledgement: not when it is down, and not longer than signal_timeout.
@@ -70,19 +79,13 @@ class Target {
     return changed;
   }
 
-  // Owes more than memory holds: what is not on its way is forgotten, and the journal is read when the target
-  // is up and idle.
-  void detach();
   // It has what `snapshot` contains, and must read the rest from the journal.
   void start_behind(const core::XidSnapshot& snapshot);
+  // It must read from the journal whatever it has not got: what is not on its way is forgotten.
   void fall_behind();
-  void attach() { detached_ = scan_at_once_ = false; }
-  // The journal is being read for it: what a slice brings may exceed max_backlog_keys.
-  bool is_reading = false;
-  // Detached, and the scan that ends it may begin.
-  bool wants_scan() const {
-    return detached_ && (scan_at_once_ || (state_ == journal::TargetState::up && owed() == 0));
-  }
+  void attach() { detached_ = false; }
+  // The scan that ends that may begin, whether it is up or not.
+  bool wants_scan() const { return detached_; }
   bool is_detached() const { return detached_; }
   // What it has acknowledged all of (for watermarks), what it was told all of (for scans of the journal), and
   // the position from which checkpoints speak for it.
@@ -109,13 +112,16 @@ class Target {
   void set_idle_state();
   void connect(TimestampTz now);
   void give_up_connection();
+  void keep_within_limit();
+  void put_back();
   struct Command {
-    enum class Kind { unlink, scan, swept } kind;
+    enum class Kind { unlink, size, scan, swept } kind;
     std::uint32_t keys;
     std::uint32_t first;  // of the set in flight
   };
   void send_more(TimestampTz now);
   void send_keys();
+  Sweep::Prefixes prefixes() const { return {options_.key_prefix, ""}; }
   bool take_reply(const redis::Reply& reply, TimestampTz now);
   bool refuse(const redis::Reply& reply, TimestampTz now);
   bool single_out(const Command& command, const std::string& code);
@@ -125,8 +131,8 @@ class Target {
   TargetDefinition definition_;
   TargetOptions options_;
   std::unique_ptr<redis::Connection> connection_;
-  core::PendingKeys keys_;
-  Sweep sweep_;
+  core::Backlog backlog_;
+  Sweep sweep_{backlog_.patterns()};
   core::Backoff backoff_;
   journal::TargetStatus* status_;
   journal::TargetState state_ = journal::TargetState::connecting;
@@ -144,9 +150,11 @@ class Target {
   std::uint64_t counted_bytes_ = 0;
   core::LatencyWatch latency_;
   bool paused_ = false;
+  std::uint64_t counted_widened_ = 0;
+  bool told_widened_ = false;      // since it owed nothing
   bool detached_ = false;
-  bool scan_at_once_ = false;      // there is room in memory: no need to wait until it is up
   bool use_del_ = false;           // a server before 4.0
+  bool told_refusal_ = false;      // of a key that a sweep found, over this connection
   bool socket_changed_ = false;
 };
 

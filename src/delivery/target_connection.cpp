@@ -22,6 +22,7 @@ void Target::connect(TimestampTz now) {
   socket_changed_ = true;
   commands_.clear();
   opened_at_ = last_progress_ = now;
+  told_refusal_ = false;
   if (!connection_->open()) fail(connection_->failure(), now);
 }
 
@@ -31,8 +32,7 @@ void Target::give_up_connection() {
   socket_changed_ = true;
   ready_at_ = 0;
   commands_.clear();
-  keys_.put_back();
-  sweep_.put_back();
+  put_back();
   next_key_ = acknowledged_keys_ = 0;
 }
 

@@ -25,7 +25,8 @@ void init_counters(Board& board) {
     pg_atomic_init_u64(counter, 0);
   }
   for (TargetStatus& t : board.target) {
-    for (pg_atomic_uint64* counter : {&t.keys, &t.commands, &t.bytes, &t.connects, &t.failures, &t.pending}) {
+    for (pg_atomic_uint64* counter : {&t.keys, &t.commands, &t.bytes, &t.connects, &t.failures, &t.pending, &t.patterns_pending,
+                                      &t.sweep_scanned, &t.sweep_total, &t.widened}) {
       pg_atomic_init_u64(counter, 0);
     }
   }

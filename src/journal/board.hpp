@@ -26,6 +26,8 @@ struct Counters {
   pg_atomic_uint64 compactions;  // of the journal: what was owed was copied forward
 };
 
+inline constexpr std::uint64_t kUnknown = ~std::uint64_t{0};
+
 enum class TargetState : std::uint32_t { down, connecting, up, disabled, paused };
 
 struct TargetStatus {
@@ -37,7 +39,11 @@ struct TargetStatus {
   pg_atomic_uint64 connects;     // successful ones
   pg_atomic_uint64 failures;     // connections lost or refused
   pg_atomic_uint64 pending;      // keys owed in memory
-  bool reads_journal;            // owes more than memory holds
+  pg_atomic_uint64 patterns_pending;
+  pg_atomic_uint64 sweep_scanned;  // keys looked at for patterns, about; kUnknown: none is looked for
+  pg_atomic_uint64 sweep_total;    // of so many; kUnknown
+  pg_atomic_uint64 widened;      // families of keys, to patterns
+  bool reads_journal;            // what it is owed is being looked for in the journal
   TimestampTz changed;           // of `state`
   TimestampTz acknowledged;      // last acknowledgement
   core::Histogram latency;       // from commit to acknowledgement

@@ -37,7 +37,7 @@ void define_delivery() {
                           nullptr, nullptr);
   DefineCustomIntVariable("cache_invalidate.max_backlog_keys",
                           "Sets how many keys owed to one target are kept in the worker's memory.",
-                          "What is owed beyond that is read from the journal when the target is back.",
+                          "Beyond that they are widened to patterns of their templates.",
                           &max_backlog_keys, 1000000, 1000, 100000000, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("cache_invalidate.max_journal_size",
                           "Sets how large the journal may grow while something is owed.",

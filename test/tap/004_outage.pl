@@ -1,5 +1,6 @@
 # Redis is down or hangs, or the worker stands still: commits and messages go on, and afterwards every owed key
-# is deleted, also beyond what memory and ring hold and across restarts of the server.
+# is deleted, also beyond what the ring holds and across restarts of the server; and no other key, unless more was owed
+# than max_backlog_keys: then its whole template.
 use strict;
 use warnings;
 
@@ -16,7 +17,7 @@ use CacheInvalidate::Wait;
 
 use constant { ROWS => 30_000, COMMITS => 4000 };
 
-my $node = new_node('main', 'cache_invalidate.max_backlog_keys' => 1000, 'cache_invalidate.ring_size' => '64kB');
+my $node = new_node('main', 'cache_invalidate.ring_size' => '64kB');
 $node->start;
 my $redis = CacheInvalidate::Redis->new('cache', config => [ 'appendonly yes', 'appendfsync always' ]);
 create_items($node, 'postgres', $redis, rows => ROWS);
@@ -62,8 +63,11 @@ sub is_settled {
 my ($keys, $usual) = commits();
 is_settled('at first', $keys);
 
-# --- Redis is down
+# --- Redis is down, and more is owed than may be
 
+sql('ALTER SYSTEM SET cache_invalidate.max_backlog_keys = 1000');
+sql('SELECT pg_reload_conf()');
+$redis->fill('other:1', 'items');
 $redis->kill9;
 sentinel_is_heard('messages go on while Redis is down', ROWS);
 ok(wait_until('the view says so', sub { target($node, 'postgres', 'state') eq 'down' }), 'the view says that it is down');
@@ -72,9 +76,15 @@ isnt(target($node, 'postgres', 'problem'), '', 'and why');
 # Loose, since machines are busy; waiting for Redis even once a commit would take minutes.
 cmp_ok($seconds, '<', 3 * $usual + 5, 'commits are not slower while Redis is down');
 sentinel_is_heard('messages keep up', ROWS - 1);
-is(target($node, 'postgres', 'reads_journal'), 't', 'what memory does not hold stays in the journal');
+is(target($node, 'postgres', 'widened > 0 AND keys_pending <= 1000 AND NOT reads_journal'), 't', 'the keys are widened to the pattern of their template');
 $redis->start;
-is_settled('after an outage', $keys);
+ok($redis->wait_gone(map { "item:$_" } 1 .. ROWS), 'every key of the template is deleted') or die 'keys are left';
+is_deeply([ $redis->keys ], [ 'items', 'other:1' ], 'no other key is');
+is(() = slurp_file($node->logfile) =~ /"cache" is owed more than max_backlog_keys: keys are widened to patterns/g, 1, 'one line says so');
+$redis->command('UNLINK', 'items', 'other:1');
+sql('ALTER SYSTEM RESET cache_invalidate.max_backlog_keys');
+sql('SELECT pg_reload_conf()');
+$redis->fill(map { "item:$_" } split /\n/, sql('SELECT id FROM item WHERE version = 0'));
 ok(wait_until('the journal is empty', sub { journal_pages($node, 'postgres') <= 2 }), 'the journal is empty again');
 is(worker_pid($node, 'postgres'), $worker, 'the worker was never restarted');
 
