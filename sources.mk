@@ -80,6 +80,7 @@ DELIVERY_SRCS = \
 	src/delivery/launcher.cpp \
 	src/delivery/notify_queue.cpp \
 	src/delivery/outbox.cpp \
+	src/delivery/owed_copy.cpp \
 	src/delivery/pauses.cpp \
 	src/delivery/probe_watch.cpp \
 	src/delivery/progress.cpp \

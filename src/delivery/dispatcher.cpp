@@ -96,8 +96,10 @@ void Dispatcher::owe_key(const core::BatchReader::Item& item, std::uint64_t xid,
   for (const std::uint32_t server : item.scope->servers) {
     Target* target = find(server);
     if (target == nullptr && !is_gone(server)) lacks_servers_ = true;
-    if (target == nullptr || !target->enabled() || target->is_detached()) continue;
+    if (target == nullptr || !target->enabled()) continue;
     if (filter != nullptr) {
+      // Who is behind has a scan of its own.
+      if (filter->only_target == 0 && target->is_detached()) continue;
       if (filter->only_target != 0 && filter->only_target != server) continue;
       if (has_already(target->taken, *filter, xid)) continue;
     }

@@ -15,7 +15,7 @@ bool may_repeat(const Target& target) {
 }  // namespace
 
 bool Gate::is_waited_for(const Target& target, TimestampTz now) const {
-  return !target.standing.passed && target.is_waited_for(now);
+  return !is_open_ && !target.standing.passed && target.is_waited_for(now);
 }
 
 std::uint64_t Gate::open_to(std::uint64_t position, TimestampTz now) const {
@@ -53,6 +53,12 @@ void Gate::settle() {
     if (!standing.passed || !target->is_up() || target->is_detached()) continue;
     const bool answers = target->contact() > standing.passed_at;
     if (answers && target->owed() <= static_cast<std::size_t>(settings::batch_size)) standing.passed = false;
+  }
+}
+
+void Gate::give_up_repeats() {
+  for (const auto& target : targets_) {
+    if (target->standing.owes_messages) target->standing.reset_due = true;
   }
 }
 

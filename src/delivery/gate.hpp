@@ -26,10 +26,16 @@ class Gate {
   // When at the latest a target that is waited for now is passed over.
   TimestampTz opens(TimestampTz now) const;
 
+  // Nobody is waited for any more: the worker ends.
+  void open() { is_open_ = true; }
+
   // Messages up to here leave now.
   void note_sent(std::uint64_t position, TimestampTz now);
   // Targets that answer again are waited for again. Each cycle.
   void settle();
+
+  // The journal loses them: a reset message stands for what targets still owe.
+  void give_up_repeats();
 
   // A target has caught up with what it was passed over for.
   bool wants_repeat() const;
@@ -41,6 +47,7 @@ class Gate {
   bool is_waited_for(const Target& target, TimestampTz now) const;
 
   const Targets& targets_;
+  bool is_open_ = false;
 };
 
 }  // namespace cache_invalidate::delivery

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "delivery/owed_copy.hpp"
 #include "delivery/transactions.hpp"
 #include "journal/segment.hpp"
 #include "pg/settings.hpp"
@@ -77,6 +78,65 @@ bool SegmentKeeper::try_truncate(int segment, TimestampTz now) {
   return done;
 }
 
+// Before a target that is away loses its window: it is owed all of it, as if it had forgotten already. True: there is one,
+// and its scan comes first.
+bool SegmentKeeper::presume_lost() {
+  bool any = false;
+  for (const auto& target : dispatcher_.targets()) {
+    if (!target->enabled() || target->is_up() || target->presumed_lost || replay_window() == 0) continue;
+    target->presumed_lost = true;
+    target->start_behind(core::XidSnapshot());
+    any = true;
+  }
+  return any;
+}
+
+// Writes what is owed into the active segment, so that nothing in this one is needed any more.
+//
+// The copy must reach the other segment and its lock must be had: else the next tick tries again, and a copy that was written
+// for nothing does no harm.
+bool SegmentKeeper::copy_forward(int segment, TimestampTz now) {
+  const auto is_behind = [](const auto& target) { return target->enabled() && target->is_detached(); };
+  if (std::any_of(dispatcher_.targets().begin(), dispatcher_.targets().end(), is_behind) || presume_lost()) return false;
+  if (now < next_truncate_) return false;
+  truncate_pause_ = std::min(std::max(2 * truncate_pause_, kSecond), kLongestPause);
+  next_truncate_ = now + truncate_pause_;
+  const WorkerTransaction transaction("copying the journal forward");
+  bool done = false;
+  if (journal::try_lock_for_truncate(transaction.extension(), segment)) {
+    feed_.drain_ring(now);
+    if (!feed_.must_read_journal() && !feed_.has_ended_prepared(journal::take_snapshot()) && !dispatcher_.lacks_servers()) {
+      const int active = write_owed_copy(transaction.extension(), dispatcher_, 1 - segment, limit() / 4);
+      if (dispatcher_.signalled() < feed_.last(segment).position) dispatcher_.outbox().give_up("the journal is at its limit");
+      dispatcher_.gate().give_up_repeats();
+      progress_.write(transaction.extension());
+      if (active == 1 - segment && progress_.segment() == active) {
+        feed_.note_last(active, dispatcher_.position(), now);
+        discarded_until_ = std::max(discarded_until_, feed_.last(segment).time);
+        feed_.forget_last(segment);
+        done = true;
+      }
+    }
+  }
+  transaction.commit();
+  if (!done) return false;
+  // The truncation is not undone by a crash: the copy must not be either.
+  XLogFlush(XactLastCommitEnd);
+  truncate_pause_ = next_truncate_ = 0;
+  pg_atomic_fetch_add_u64(&board_.counters.compactions, 1);
+  return try_truncate(segment, now);
+}
+
+// Before the worker ends: what no journal has. In a transaction of its own.
+void SegmentKeeper::bequeath(TimestampTz now) {
+  const WorkerTransaction transaction("journalling what is owed");
+  const int active = static_cast<int>(pg_atomic_read_u32(&slot_.active_segment));
+  write_owed_copy(transaction.extension(), dispatcher_, active, limit() / 4);
+  if (!dispatcher_.outbox().empty()) dispatcher_.outbox().give_up("the worker ends");
+  feed_.note_last(active, dispatcher_.position(), now);
+  transaction.commit();
+}
+
 void SegmentKeeper::rotate(int active, TimestampTz now) {
   if (feed_.last(active).position == 0 && pages_[active] <= 1) return;
   if (pages_[active] < kRotatePages && now < rotated_ + kRotateAfter) return;
@@ -89,7 +149,7 @@ void SegmentKeeper::tick(TimestampTz now) {
   const int active = static_cast<int>(pg_atomic_read_u32(&slot_.active_segment));
   const int other = 1 - active;
   if (!feed_.is_scanning()) {
-    if (pages_[other] > 0 && try_truncate(other, now)) pages_[other] = 0;
+    if (pages_[other] > 0 && (try_truncate(other, now) || (is_crowded() && copy_forward(other, now)))) pages_[other] = 0;
     if (pages_[other] == 0) rotate(active, now);
   }
   is_full_ = bytes() >= (is_full_ ? limit() / 4 * 3 : limit());

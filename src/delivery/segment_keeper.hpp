@@ -24,6 +24,9 @@ class SegmentKeeper {
   // When the next tick is of use, if nothing else happens; DT_NOEND: nothing is left to do.
   TimestampTz deadline(TimestampTz now) const;
 
+  // Before the worker ends: writes what is owed and perhaps in no journal.
+  void bequeath(TimestampTz now);
+
   // The journal is at its limit.
   bool is_full() const { return is_full_; }
   // Batches taken up to then are in the journal no more, though the replay window may reach back to them.
@@ -33,8 +36,10 @@ class SegmentKeeper {
   std::uint64_t bytes() const { return (static_cast<std::uint64_t>(pages_[0]) + pages_[1]) * BLCKSZ; }
   bool is_crowded() const;
   TimestampTz kept_until(int segment) const;
+  bool presume_lost();
   bool may_truncate(int segment) const;
   bool try_truncate(int segment, TimestampTz now);
+  bool copy_forward(int segment, TimestampTz now);
   void rotate(int active, TimestampTz now);
   void measure();
 

@@ -102,10 +102,7 @@ void Target::put_back() {
   keep_within_limit();
 }
 
-void Target::fall_behind() {
-  detached_ = true;
-  backlog_.forget_collected();
-}
+void Target::fall_behind() { detached_ = true; }
 
 void Target::start_behind(const core::XidSnapshot& snapshot) {
   delivered = taken = snapshot;

@@ -81,7 +81,7 @@ class Target {
 
   // It has what `snapshot` contains, and must read the rest from the journal.
   void start_behind(const core::XidSnapshot& snapshot);
-  // It must read from the journal whatever it has not got: what is not on its way is forgotten.
+  // It must read from the journal what it has not got.
   void fall_behind();
   void attach() { detached_ = false; }
   // The scan that ends that may begin, whether it is up or not.

@@ -187,7 +187,13 @@ void finish(TimestampTz now) {
       worker->dispatcher->signal(now);
       worker->waiter.wait(worker->dispatcher->targets(), kFarewellStep);
     }
-    if (is_done()) worker->ring_only->take_back();
+    worker->dispatcher->gate().open();
+    while (worker->dispatcher->signal(now)) {
+    }
+    if (worker->ring_only->is_quiet() && worker->board->ring()->used() == 0) {
+      if (!is_done()) worker->segments->bequeath(now);
+      worker->ring_only->take_back();
+    }
   }
   worker->progress->finish(now);
   RESUME_INTERRUPTS();
