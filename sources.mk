@@ -93,6 +93,7 @@ DELIVERY_SRCS = \
 	src/delivery/target_connection.cpp \
 	src/delivery/target_options.cpp \
 	src/delivery/target_pipeline.cpp \
+	src/delivery/target_publish.cpp \
 	src/delivery/waiter.cpp \
 	src/delivery/worker.cpp
 ADMIN_SRCS = \

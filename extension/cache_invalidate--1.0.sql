@@ -182,11 +182,11 @@ COMMENT ON VIEW @extschema@.cache_invalidation_stats IS
   'One row: the worker of this database (pid, start, number of starts), counters since the ring was made (batches = transactions taken; keys, patterns and messages they named; notifications sent; errors logged; scans and truncations of the journal), sizes in bytes, how often the journal was compacted, whether NOTIFY is held back because the server''s queue is too full, and latencies in milliseconds from the commit to the acknowledged delete (of all servers) and to the NOTIFY: median, 95th and 99th percentile (right within a fifth), maximum; what a start repeats is not counted. All but the worker''s columns are null while there is no ring.';
 
 CREATE FUNCTION @extschema@.cache_invalidate_targets(
-    OUT server oid, OUT state text, OUT state_since timestamptz, OUT problem text,
+    OUT server oid, OUT state text, OUT state_since timestamptz, OUT problem text, OUT cure text,
     OUT keys_pending bigint, OUT reads_journal boolean,
     OUT patterns_pending bigint, OUT sweep_scanned bigint, OUT sweep_total bigint, OUT widened bigint,
     OUT keys_deleted bigint, OUT commands bigint, OUT bytes_sent bigint,
-    OUT connections bigint, OUT failures bigint, OUT last_acknowledged timestamptz,
+    OUT connections bigint, OUT failures bigint, OUT published bigint, OUT last_acknowledged timestamptz,
     OUT latency_p50_ms double precision, OUT latency_p95_ms double precision, OUT latency_p99_ms double precision,
     OUT latency_max_ms double precision)
   RETURNS SETOF record LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cache_invalidate_targets';
@@ -195,15 +195,15 @@ GRANT EXECUTE ON FUNCTION @extschema@.cache_invalidate_targets() TO pg_monitor;
 COMMENT ON FUNCTION @extschema@.cache_invalidate_targets() IS 'Source of the view cache_invalidation_targets.';
 
 CREATE VIEW @extschema@.cache_invalidation_targets AS
-  SELECT s.srvname::text AS server, t.state, t.state_since, t.problem, t.keys_pending, t.reads_journal,
+  SELECT s.srvname::text AS server, t.state, t.state_since, t.problem, t.cure, t.keys_pending, t.reads_journal,
          t.patterns_pending, t.sweep_scanned, t.sweep_total, t.widened,
-         t.keys_deleted, t.commands, t.bytes_sent, t.connections, t.failures, t.last_acknowledged,
+         t.keys_deleted, t.commands, t.bytes_sent, t.connections, t.failures, t.published, t.last_acknowledged,
          t.latency_p50_ms, t.latency_p95_ms, t.latency_p99_ms, t.latency_max_ms
     FROM @extschema@.cache_invalidate_targets() t
     JOIN pg_catalog.pg_foreign_server s ON s.oid OPERATOR(pg_catalog.=) t.server;
 GRANT SELECT ON @extschema@.cache_invalidation_targets TO pg_monitor;
 COMMENT ON VIEW @extschema@.cache_invalidation_targets IS
-  'A row per server that the worker of this database delivers to: state (up, connecting, down, paused, disabled) and since when, the problem if any, keys owed in memory, whether what is owed is being read from the journal, patterns owed, about how many keys the sweep that runs for them has looked at and of how many (null: none runs, or the user may not ask), how often keys beyond max_backlog_keys were widened to patterns, counters since the ring was made, the time of the last acknowledgement, and the latencies in milliseconds from the commit to the acknowledgement (median, 95th and 99th percentile, maximum).';
+  'A row per server that the worker of this database delivers to: state (up, connecting, down, paused, disabled) and since when, the problem if any and what can be done about it, keys owed in memory, whether what is owed is being read from the journal, patterns owed, about how many keys the sweep that runs for them has looked at and of how many (null: none runs, or the user may not ask), how often keys beyond max_backlog_keys were widened to patterns, counters since the ring was made (published = messages sent by PUBLISH), the time of the last acknowledgement, and the latencies in milliseconds from the commit to the acknowledgement (median, 95th and 99th percentile, maximum).';
 
 CREATE FUNCTION @extschema@.test_cache_invalidation(test_table_name text, test_user_id uuid DEFAULT NULL) RETURNS json
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cache_invalidate_test';

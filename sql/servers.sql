@@ -70,6 +70,10 @@ SELECT try_server($$OPTIONS (url 'redis://localhost', command_timeout '999999999
 SELECT try_server($$OPTIONS (url 'redis://localhost', enabled 'perhaps')$$);
 SELECT try_server($$OPTIONS (url 'redis://localhost', key_prefix 'app: ', connect_timeout '250', command_timeout '2s', enabled 'off')$$);
 SELECT try_server($$OPTIONS (url 'redis://localhost', connect_timeout '10min', command_timeout '600000ms', enabled 'yes')$$);
+SELECT try_server($$OPTIONS (url 'redis://localhost', lease_prefix 'lease:', second_delete_after '100ms', publish_channel 'changes:{$resource}:{$id}')$$);
+SELECT try_server($$OPTIONS (url 'redis://localhost', second_delete_after '2min')$$);
+SELECT try_server($$OPTIONS (url 'redis://localhost', publish_channel 'task:{id}')$$);
+SELECT try_server($$OPTIONS (url 'redis://localhost', publish_channel '{$resource')$$);
 
 -- Changing them
 SELECT attempt('ALTER SERVER cache OPTIONS (DROP url)');

@@ -11,7 +11,7 @@ SELECT worker_pid IS NOT NULL AS has_worker, worker_started <= now() AS has_star
        batches > 0 AS has_batches, keys > 0 AS has_keys, journal_scans > 0 AS has_scanned, ring_bytes > 0 AS has_ring
   FROM cache_invalidation_stats;
 SELECT journal.wait_until('(SELECT state = ''down'' FROM cache_invalidation_targets)');
-SELECT server, state, state_since <= now() AS since, problem, keys_pending, reads_journal, keys_deleted, commands, connections, failures > 0 AS has_failed, last_acknowledged
+SELECT server, state, state_since <= now() AS since, problem, cure, keys_pending, reads_journal, keys_deleted, commands, connections, failures > 0 AS has_failed, last_acknowledged
   FROM cache_invalidation_targets;
 CREATE TABLE tasks (id integer PRIMARY KEY, project_id integer);
 CREATE TRIGGER cache AFTER INSERT OR UPDATE OR DELETE ON tasks FOR EACH ROW EXECUTE FUNCTION notify_cache_invalidation('key=task:{id}', 'key=list:{project_id}');

@@ -117,13 +117,16 @@ CACHE_INVALIDATE_FUNCTION(targets) {
     char problem[sizeof status.problem];
     strlcpy(problem, status.problem, sizeof problem);
     row.add_text(pg::from_utf8_anyhow(problem));
+    char cure[sizeof status.cure];
+    strlcpy(cure, status.cure, sizeof cure);
+    row.add_text(cure);
     row.add_count(&status.pending);
     row.add(BoolGetDatum(status.reads_journal));
     row.add_count(&status.patterns_pending);
     row.add_known(&status.sweep_scanned);
     row.add_known(&status.sweep_total);
     row.add_count(&status.widened);
-    for (pg_atomic_uint64* counter : {&status.keys, &status.commands, &status.bytes, &status.connects, &status.failures}) {
+    for (pg_atomic_uint64* counter : {&status.keys, &status.commands, &status.bytes, &status.connects, &status.failures, &status.published}) {
       row.add_count(counter);
     }
     row.add_time(status.acknowledged);

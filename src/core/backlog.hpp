@@ -65,6 +65,12 @@ class Backlog {
     patterns_.for_each_collected(pattern);
   }
 
+  // visit(glob) of the families of the keys in flight; one may come again.
+  template <typename Visit>
+  void for_each_family_in_flight(Visit visit) const {
+    keys_.for_each_in_flight([&](std::string_view, std::uint32_t family) { visit(families_.bytes(family)); });
+  }
+
   // Everything up to this position has been acknowledged.
   std::uint64_t acknowledged() const { return std::min(keys_.acknowledged(), patterns_.acknowledged()); }
 

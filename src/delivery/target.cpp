@@ -1,5 +1,7 @@
 #include "delivery/target.hpp"
 
+#include <algorithm>
+
 #include "pg/settings.hpp"
 #include "pg/text.hpp"
 
@@ -20,16 +22,20 @@ void Target::redefine(const TargetDefinition& definition) {
   definition_ = definition;
   if (only_renamed) return;
   put_back();
-  commands_.clear();
+  told_.clear();
+  is_doubted_ = false;
+  ready_at_ = 0;
   backoff_.reset();
   retry_at_ = 0;
   counted_bytes_ = 0;
   socket_changed_ = true;
   use_del_ = false;
   connection_.reset();
+  const std::string place = redis::describe(options_.endpoint) + ' ' + options_.key_prefix;
   core::Result<TargetOptions> options = parse_server_options(definition.server_options);
   core::Result<Credentials> credentials = parse_mapping_options(definition.mapping_options);
   options_ = options.ok() ? options.take() : TargetOptions();
+  if (redis::describe(options_.endpoint) + ' ' + options_.key_prefix != place) watch_.expect_another();
   if (!options.ok() || !credentials.ok()) {
     // Written by hand into the catalogs, or by an older version.
     options_.enabled = false;
@@ -40,6 +46,7 @@ void Target::redefine(const TargetDefinition& definition) {
   connection.endpoint = options_.endpoint;
   connection.username = credentials.value().username;
   connection.password = credentials.value().password;
+  connection.asks_health = true;
   connection_ = std::make_unique<redis::Connection>(std::move(connection));
   if (!options_.enabled) {
     set_state(journal::TargetState::disabled, "option \"enabled\" is false");
@@ -53,23 +60,49 @@ void Target::set_idle_state() {
   set_state(paused_ ? journal::TargetState::paused : journal::TargetState::connecting, paused_ ? "paused by hand" : "");
 }
 
-void Target::set_state(journal::TargetState state, const std::string& problem) {
+void Target::retry_now() {
+  backoff_.reset();
+  retry_at_ = 0;
+}
+
+void Target::set_state(journal::TargetState state, const std::string& problem, const std::string& cure) {
   const bool was_down = state_ == journal::TargetState::down;
   const bool same = state == state_ && problem == problem_;
   state_ = state;
   problem_ = problem;
+  trouble_.clear();
   if (status_ != nullptr) {
     if (status_->state != state || status_->changed == 0) status_->changed = GetCurrentTimestamp();
     status_->state = state;
     strlcpy(status_->problem, problem.c_str(), sizeof status_->problem);
+    strlcpy(status_->cure, cure.c_str(), sizeof status_->cure);
   }
-  // One line a change of state, not one an attempt.
   if (same) return;
-  if (state == journal::TargetState::down) {
-    ereport(LOG, (errmsg("cache_invalidate: server \"%s\" is down: %s", definition_.name.c_str(), pg::from_utf8_anyhow(problem.c_str()))));
-  } else if (state == journal::TargetState::up && was_down) {
-    ereport(LOG, (errmsg("cache_invalidate: server \"%s\" is up again", definition_.name.c_str())));
+  if (state == journal::TargetState::down) log_down(cure);
+  if (state != journal::TargetState::up) return;
+  told_.clear();
+  if (was_down) ereport(LOG, (errmsg("cache_invalidate: server \"%s\" is up again", definition_.name.c_str())));
+}
+
+// One line a change of state, not one an attempt: each problem once while it is down.
+void Target::log_down(const std::string& cure) {
+  constexpr std::size_t kMostTold = 8;
+  if (told_.size() >= kMostTold || std::find(told_.begin(), told_.end(), problem_) != told_.end()) return;
+  told_.push_back(problem_);
+  ereport(LOG, (errmsg("cache_invalidate: server \"%s\" is down: %s", definition_.name.c_str(), pg::from_utf8_anyhow(problem_.c_str())),
+                cure.empty() ? 0 : errhint("%s", cure.c_str())));
+}
+
+// It is up, but something of what it was sent was given up.
+void Target::note_trouble(const std::string& problem, const char* cure) {
+  if (trouble_ == problem) return;
+  trouble_ = problem;
+  if (status_ != nullptr) {
+    strlcpy(status_->problem, problem.c_str(), sizeof status_->problem);
+    strlcpy(status_->cure, cure == nullptr ? "" : cure, sizeof status_->cure);
   }
+  ereport(LOG, (errmsg("cache_invalidate: server \"%s\": %s", definition_.name.c_str(), pg::from_utf8_anyhow(problem.c_str())),
+                cure == nullptr ? 0 : errhint("%s", cure)));
 }
 
 void Target::owe_key(std::string_view key, std::string_view family, std::uint64_t position, TimestampTz now) {
@@ -96,9 +129,16 @@ void Target::keep_within_limit() {
 
 void Target::widen_to(std::size_t most_keys) { backlog_.widen_to(most_keys); }
 
+// All that was not acknowledged is owed still.
 void Target::put_back() {
+  commands_.clear();
   backlog_.put_back();
   sweep_.put_back();
+  second_keys_.put_back();
+  second_sweep_.put_back();
+  swept_.clear();
+  flight_ = second_flight_ = Flight();
+  lose_publishes();
   keep_within_limit();
 }
 

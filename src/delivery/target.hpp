@@ -7,16 +7,21 @@
 #include <deque>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "core/backlog.hpp"
 #include "core/backoff.hpp"
 #include "core/latency.hpp"
+#include "core/open_positions.hpp"
+#include "core/second_deletes.hpp"
 #include "core/snapshot.hpp"
 #include "delivery/standing.hpp"
 #include "delivery/sweep.hpp"
 #include "delivery/target_catalog.hpp"
 #include "journal/board.hpp"
 #include "redis/connection.hpp"
+#include "redis/identity.hpp"
 
 namespace cache_invalidate::delivery {
 
@@ -29,13 +34,20 @@ class Target {
   const TargetDefinition& definition() const { return definition_; }
   bool enabled() const { return options_.enabled; }
   bool is_up() const { return state_ == journal::TargetState::up; }
-  // When it last answered; 0: never.
-  TimestampTz contact() const { return contact_; }
-  const std::string& identity() const { return identity_; }
-  void expect_identity(const std::string& identity) { identity_ = identity; }
+  // When it last answered as the server it was known to be; 0: never. Stands still until take_forgot() was asked.
+  TimestampTz contact() const { return watch_.contact(); }
+  // Of the server last spoken to: "run_id master_replid role", or "": none yet, or it does not tell.
+  const std::string& identity() const { return watch_.identity(); }
+  // At the worker's start, what the last one knew. "": the first identity is taken without suspicion.
+  void expect_identity(std::string identity) { watch_.expect(std::move(identity)); }
+  // Once after it was found to be another server than the one known, or, where it does not tell, was connected to again:
+  // keys that were deleted may be back.
+  bool take_forgot() { return watch_.take_forgot(); }
 
   // Its definition changed: a new connection, and everything unacknowledged is owed still.
   void redefine(const TargetDefinition& definition);
+  // Somebody may have put right what keeps it down: tries at once.
+  void retry_now();
 
   // `family`: a glob of everything that the template could give, empty if nobody knows. Beyond max_backlog_keys it is
   // owed instead.
@@ -56,10 +68,24 @@ class Target {
 
   // Everything up to here is acknowledged.
   std::uint64_t acknowledged() const { return backlog_.acknowledged(); }
+  // As acknowledged(), and second deletes are done as well.
+  std::uint64_t settled() const { return second_patterns_.settled(second_keys_.settled(acknowledged())); }
   // Until when messages wait for it.
   TimestampTz waited_until() const;
   // Whether messages wait for its acknowledgement: not when it is down, and not longer than signal_timeout.
   bool is_waited_for(TimestampTz now) const;
+
+  // Has a channel for messages.
+  bool publishes() const { return options_.enabled && !options_.publish_channel.empty(); }
+  // When the turn of the message has come. False: it cannot be sent now, its subscribers have lost it, and
+  // take_lost_messages() will say so.
+  bool publish(const core::Message& message, std::string_view payload, std::uint64_t position);
+  // All messages given up to this position were answered or lost; UINT64_MAX: none is on its way. It may fall.
+  std::uint64_t published() const {
+    return open_publishes_.size() == 0 ? core::OpenPositions::kNone : open_publishes_.smallest() - 1;
+  }
+  // Since the last call a message could not be sent, or its connection was lost before the answer.
+  bool take_lost_messages() { return std::exchange(lost_messages_, false); }
 
   // By hand: nothing is sent until it is resumed, and what it is owed is kept.
   void pause(bool paused);
@@ -108,24 +134,58 @@ class Target {
   void publish_status();
 
  private:
-  void set_state(journal::TargetState state, const std::string& problem);
+  void set_state(journal::TargetState state, const std::string& problem, const std::string& cure = {});
   void set_idle_state();
+  void log_down(const std::string& cure);
+  void note_trouble(const std::string& problem, const char* cure);
   void connect(TimestampTz now);
+  void note_ready(TimestampTz now);
+  void note_identity(bool is_another);
+  void ask_health(TimestampTz now);
   void give_up_connection();
   void keep_within_limit();
   void put_back();
   struct Command {
-    enum class Kind { unlink, size, scan, swept } kind;
-    std::uint32_t keys;
-    std::uint32_t first;  // of the set in flight
+    enum class Kind { unlink, size, scan, swept, publish, ping, info_server, info_replication } kind;
+    std::uint32_t keys = 0;
+    std::uint32_t first = 0;  // of the set in flight
+    bool second = false;      // of the second deletes
+    bool used_del = false;    // instead of UNLINK
   };
+  // How far a set in flight has got.
+  struct Flight {
+    std::uint32_t next = 0;  // to send
+    std::uint32_t acknowledged = 0;
+  };
+  enum class Refusal { fatal, sent_again, given_up };
   void send_more(TimestampTz now);
-  void send_keys();
-  Sweep::Prefixes prefixes() const { return {options_.key_prefix, ""}; }
-  bool take_reply(const redis::Reply& reply, TimestampTz now);
-  bool refuse(const redis::Reply& reply, TimestampTz now);
-  bool single_out(const Command& command, const std::string& code);
+  void send_keys(bool second);
+  void send_sweep(bool second);
+  void send_second_deletes(TimestampTz now);
+  void repeat_keys(TimestampTz now);
+  void repeat_patterns(TimestampTz now);
+  void add_second_pattern(std::string_view glob);
+  void append_keys(bool second, std::uint32_t first, std::uint32_t count);
+  std::string_view key(const Command& command, std::uint32_t index) const {
+    return command.second ? second_keys_.key(command.first + index) : backlog_.keys().key(command.first + index);
+  }
+  std::uint32_t keys_in_flight(bool second) const {
+    return second ? second_keys_.in_flight() : static_cast<std::uint32_t>(backlog_.keys().in_flight());
+  }
+  Sweep& sweep_of(const Command& command) { return command.second ? second_sweep_ : sweep_; }
+  Sweep::Prefixes prefixes() const { return {options_.key_prefix, options_.lease_prefix}; }
   bool take_replies(TimestampTz now);
+  bool take_reply(const redis::Reply& reply, TimestampTz now);
+  bool take_answer(const Command& command, const redis::Reply& reply, TimestampTz now);
+  bool take_health(const redis::Reply& reply, TimestampTz now);
+  bool take_published(const redis::Reply& reply, TimestampTz now);
+  void note_of_use();
+  bool has_proved(TimestampTz now) const;
+  void note_acknowledged(const Command& command, TimestampTz now);
+  Refusal refuse(const redis::Reply& reply, TimestampTz now);
+  void send_again(const Command& command, std::uint32_t keys_per_command);
+  void fail_command(const Command& command, const redis::Reply& reply, TimestampTz now);
+  void lose_publishes();
   void fail(const redis::Failure& failure, TimestampTz now);
 
   TargetDefinition definition_;
@@ -133,19 +193,32 @@ class Target {
   std::unique_ptr<redis::Connection> connection_;
   core::Backlog backlog_;
   Sweep sweep_{backlog_.patterns()};
+  core::SecondDeletes second_keys_;
+  core::SecondDeletes second_patterns_;     // the set on its way is owed to second_sweep_
+  core::PendingPatterns repeated_patterns_;
+  Sweep second_sweep_{repeated_patterns_};
+  std::vector<std::string> swept_;          // the patterns of the pass that runs, to be repeated
+  std::uint64_t settled_before_sweep_ = 0;
+  core::OpenPositions open_publishes_;
+  std::deque<std::size_t> publish_sizes_;
+  std::size_t publish_bytes_ = 0;
+  bool lost_messages_ = false;
+  redis::IdentityWatch watch_;
+  std::string info_server_;                 // of the health check that is being answered
+  TimestampTz health_due_ = 0;
   core::Backoff backoff_;
   journal::TargetStatus* status_;
   journal::TargetState state_ = journal::TargetState::connecting;
   std::string problem_;
+  std::vector<std::string> told_;  // problems that were logged since it was last up
+  std::string trouble_;            // that was last noted while it is up
   TimestampTz retry_at_ = 0;
   TimestampTz opened_at_ = 0;
   TimestampTz ready_at_ = 0;       // when this connection became ready; 0: it has not
   TimestampTz last_progress_ = 0;
-  TimestampTz contact_ = 0;
-  std::string identity_;
   TimestampTz owed_since_ = 0;     // when the oldest unacknowledged key arrived
-  std::uint32_t next_key_ = 0;     // of the set in flight: the next to send
-  std::uint32_t acknowledged_keys_ = 0;
+  Flight flight_;
+  Flight second_flight_;
   std::deque<Command> commands_;   // not answered yet
   std::uint64_t counted_bytes_ = 0;
   core::LatencyWatch latency_;
@@ -154,7 +227,7 @@ class Target {
   bool told_widened_ = false;      // since it owed nothing
   bool detached_ = false;
   bool use_del_ = false;           // a server before 4.0
-  bool told_refusal_ = false;      // of a key that a sweep found, over this connection
+  bool is_doubted_ = false;        // it took connections but was of no use: not up before it is
   bool socket_changed_ = false;
 };
 

@@ -38,6 +38,7 @@ struct TargetStatus {
   pg_atomic_uint64 bytes;        // sent
   pg_atomic_uint64 connects;     // successful ones
   pg_atomic_uint64 failures;     // connections lost or refused
+  pg_atomic_uint64 published;    // messages
   pg_atomic_uint64 pending;      // keys owed in memory
   pg_atomic_uint64 patterns_pending;
   pg_atomic_uint64 sweep_scanned;  // keys looked at for patterns, about; kUnknown: none is looked for
@@ -48,6 +49,7 @@ struct TargetStatus {
   TimestampTz acknowledged;      // last acknowledgement
   core::Histogram latency;       // from commit to acknowledgement
   char problem[256];             // why it is not up, in UTF-8, perhaps cut; never a secret
+  char cure[256];                // what a person can do about it; may be empty
 };
 
 // One end-to-end test: which targets have acknowledged it, and when.

@@ -46,6 +46,9 @@ sub command {
     return $reply;
 }
 
+# What the server says by itself, after MONITOR.
+sub reply { return $_[0]->_reply }
+
 sub _more {
     my ($self) = @_;
     croak 'Redis does not answer' unless IO::Select->new($self->{socket})->can_read($self->{patience});
