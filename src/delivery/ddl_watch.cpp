@@ -15,6 +15,7 @@ ProcessUtility_hook_type previous_utility = nullptr;
 // What the current transaction did. A savepoint that is rolled back leaves it: one wake-up too many.
 bool catalog_changed = false;
 bool installed = false;
+bool databases_changed = false;
 Oid held_database = InvalidOid;
 
 void release_hold() {
@@ -51,16 +52,17 @@ void on_transaction(XactEvent event, void* /*argument*/) {
       return;
   }
   release_hold();
-  catalog_changed = installed = false;
+  catalog_changed = installed = databases_changed = false;
 }
 
 // Others must have been sent the invalidations before they are told to look: the server does that after the
 // commit callbacks, and before it releases the locks.
 void on_release(ResourceReleasePhase phase, bool is_commit, bool is_top_level, void* /*argument*/) {
-  if (phase != RESOURCE_RELEASE_AFTER_LOCKS || !is_commit || !is_top_level || !(catalog_changed || installed)) return;
+  if (phase != RESOURCE_RELEASE_AFTER_LOCKS || !is_commit || !is_top_level) return;
   if (installed) journal::request_probe(MyDatabaseId);
-  tell_worker();
-  catalog_changed = installed = false;
+  if (catalog_changed || installed) tell_worker();
+  if (databases_changed) journal::wake_launcher();
+  catalog_changed = installed = databases_changed = false;
 }
 
 void on_object_access(ObjectAccessType access, Oid catalog, Oid object, int sub, void* argument) {
@@ -69,6 +71,7 @@ void on_object_access(ObjectAccessType access, Oid catalog, Oid object, int sub,
   if (catalog == ForeignServerRelationId || catalog == UserMappingRelationId || catalog == ExtensionRelationId) {
     catalog_changed = true;
   }
+  if (catalog == DatabaseRelationId) databases_changed = true;
 }
 
 // The database that the statement needs for itself, or nullptr.
@@ -100,6 +103,27 @@ const char* needed_database(const Node* statement) {
   }
 }
 
+// A worker that has left its slot may still be seen among the processes of the database, and one that was just
+// started has not entered yet.
+bool is_in_use(const journal::DatabaseSlot& slot, Oid database, int last_pid) {
+  if (slot.database == database && (slot.worker_pid != 0 || slot.state == journal::WorkerState::starting)) return true;
+  return last_pid != 0 && BackendPidGetProc(last_pid) != nullptr;
+}
+
+void wait_for_leave(const journal::DatabaseSlot& slot, Oid database) {
+  journal::SharedState* shared = journal::shared_state();
+  const TimestampTz end = GetCurrentTimestamp() + kLongestWait;
+  int last_pid = 0;
+  ConditionVariablePrepareToSleep(&shared->worker_changed);
+  while (GetCurrentTimestamp() < end) {
+    const int pid = slot.worker_pid;
+    if (pid != 0 && slot.database == database) last_pid = pid;
+    if (!is_in_use(slot, database, last_pid)) break;
+    ConditionVariableTimedSleep(&shared->worker_changed, pid != 0 ? 100 : 5, PG_WAIT_EXTENSION);
+  }
+  ConditionVariableCancelSleep();
+}
+
 void hold_worker(const char* database_name) {
   journal::SharedState* shared = journal::shared_state();
   const Oid database = get_database_oid(database_name, true);
@@ -115,12 +139,7 @@ void hold_worker(const char* database_name) {
   LWLockRelease(shared->lock);
   if (slot == nullptr) return;
   journal::wake_worker(*slot);
-  const TimestampTz end = GetCurrentTimestamp() + kLongestWait;
-  ConditionVariablePrepareToSleep(&shared->worker_changed);
-  while (slot->database == database && slot->worker_pid != 0 && GetCurrentTimestamp() < end) {
-    ConditionVariableTimedSleep(&shared->worker_changed, 100, PG_WAIT_EXTENSION);
-  }
-  ConditionVariableCancelSleep();
+  wait_for_leave(*slot, database);
 }
 
 bool drops_extension(const Node* statement) {

@@ -25,6 +25,8 @@ struct Known {
   bool absent = false;              // looked: the extension is not there
   bool asked = false;               // to look again, since the last start
   bool listed = false;              // in pg_database, this round
+  bool is_template = false;         // others copy it: a worker would be in their way
+  bool dismissed = false;           // we hold its worker off
   core::Backoff backoff;
   TimestampTz next_start = 0;
   TimestampTz started = 0;
@@ -34,15 +36,24 @@ struct Known {
 std::unordered_map<Oid, Known>* databases = nullptr;
 TimestampTz next_complaint = 0;
 
-// The databases that may have a worker, in palloc'd memory of the transaction.
-List* read_databases() {
-  List* result = NIL;
+// In palloc'd memory of the transaction.
+struct Listing {
+  List* usable = NIL;     // databases that may have a worker
+  List* templates = NIL;
+};
+
+Listing read_databases() {
+  Listing result;
   Relation catalog = table_open(DatabaseRelationId, AccessShareLock);
   SysScanDesc scan = systable_beginscan(catalog, InvalidOid, false, nullptr, 0, nullptr);
   while (HeapTuple tuple = systable_getnext(scan)) {
     auto* row = reinterpret_cast<Form_pg_database>(GETSTRUCT(tuple));
-    // A connection limit of -2 marks a database whose removal was interrupted.
-    if (row->datallowconn && !row->datistemplate && row->datconnlimit != -2) result = lappend_oid(result, row->oid);
+    if (row->datistemplate) {
+      result.templates = lappend_oid(result.templates, row->oid);
+    } else if (row->datallowconn && row->datconnlimit != -2) {
+      // A connection limit of -2 marks a database whose removal was interrupted.
+      result.usable = lappend_oid(result.usable, row->oid);
+    }
   }
   systable_endscan(scan);
   table_close(catalog, AccessShareLock);
@@ -51,9 +62,11 @@ List* read_databases() {
 
 void refresh_list() {
   StartTransactionCommand();
-  for (auto& [oid, known] : *databases) known.listed = false;
+  for (auto& [oid, known] : *databases) known.listed = known.is_template = false;
+  const Listing found = read_databases();
   ListCell* cell;
-  foreach (cell, read_databases()) (*databases)[lfirst_oid(cell)].listed = true;
+  foreach (cell, found.usable) (*databases)[lfirst_oid(cell)].listed = true;
+  foreach (cell, found.templates) (*databases)[lfirst_oid(cell)].is_template = true;
   CommitTransactionCommand();
 }
 
@@ -110,13 +123,27 @@ void settle(journal::DatabaseSlot& slot, Known& known, TimestampTz now) {
   if (slot.holds == 0 && (known.absent || !known.listed)) free_slot(slot);
 }
 
+// Sends the worker of a template away, by a hold that ends when it has left. Under the lock.
+void dismiss(journal::DatabaseSlot& slot, Known& known) {
+  if (known.dismissed && slot.worker_pid == 0) {
+    --slot.holds;
+    known.dismissed = false;
+  } else if (known.is_template && !known.dismissed && slot.worker_pid != 0) {
+    ++slot.holds;
+    known.dismissed = true;
+    journal::wake_worker(slot);
+  }
+}
+
 void settle_slots(TimestampTz now) {
   journal::SharedState* shared = journal::shared_state();
   LWLockAcquire(shared->lock, LW_EXCLUSIVE);
   for (std::uint32_t i = 0; i < shared->slots; ++i) {
     journal::DatabaseSlot& slot = shared->slot[i];
-    if (!OidIsValid(slot.database) || slot.worker_pid != 0) continue;
-    settle(slot, (*databases)[slot.database], now);
+    if (!OidIsValid(slot.database)) continue;
+    Known& known = (*databases)[slot.database];
+    dismiss(slot, known);
+    if (slot.worker_pid == 0) settle(slot, known, now);
   }
   LWLockRelease(shared->lock);
 }
@@ -183,6 +210,12 @@ void forget_unlisted() {
 }
 
 void forget_launcher(int /*code*/, Datum /*argument*/) {
+  LWLockAcquire(journal::shared_state()->lock, LW_EXCLUSIVE);
+  for (const auto& [oid, known] : *databases) {
+    journal::DatabaseSlot* slot = known.dismissed ? journal::find_slot(oid) : nullptr;
+    if (slot != nullptr && slot->holds > 0) --slot->holds;
+  }
+  LWLockRelease(journal::shared_state()->lock);
   journal::shared_state()->launcher_proc = -1;
   journal::shared_state()->launcher_pid = 0;
 }
@@ -197,8 +230,8 @@ CACHE_INVALIDATE_WORKER_MAIN(launcher_main) {
   BackgroundWorkerInitializeConnection(nullptr, nullptr, 0);
   journal::shared_state()->launcher_proc = pg::own_proc_number();
   journal::shared_state()->launcher_pid = MyProcPid;
-  before_shmem_exit(forget_launcher, Datum(0));
   databases = new std::unordered_map<Oid, Known>();
+  before_shmem_exit(forget_launcher, Datum(0));
   while (true) {
     CHECK_FOR_INTERRUPTS();
     if (ConfigReloadPending) {
