@@ -142,22 +142,49 @@ void hold_worker(const char* database_name) {
   wait_for_leave(*slot, database);
 }
 
-bool drops_extension(const Node* statement) {
-  if (!IsA(statement, DropStmt)) return false;
-  const auto* drop = reinterpret_cast<const DropStmt*>(statement);
-  if (drop->removeType != OBJECT_EXTENSION || drop->behavior != DROP_CASCADE) return false;
+bool names(const List* objects, const char* name) {
   ListCell* cell;
-  foreach (cell, drop->objects) {
-    if (strcmp(strVal(lfirst(cell)), "cache_invalidate") == 0) return true;
+  foreach (cell, objects) {
+    if (strcmp(strVal(lfirst(cell)), name) == 0) return true;
   }
   return false;
 }
 
-// DROP EXTENSION ... CASCADE would lock the journal first and then the tables whose triggers it drops, while a
+// The user drops what belongs to a role of which one is the extension's or its schema's owner.
+bool drops_owned(const DropOwnedStmt* drop, const pg::Extension& extension) {
+  ListCell* cell;
+  foreach (cell, drop->roles) {
+    const Oid role = get_rolespec_oid(static_cast<RoleSpec*>(lfirst(cell)), true);
+    if (!OidIsValid(role) || !has_privs_of_role(GetUserId(), role)) return false;
+    if (role == extension.owner || pg::owns_schema(extension.schema, role)) return true;
+  }
+  return false;
+}
+
+// The statement drops the extension with what depends on it, and the user may do that.
+bool drops_extension(const Node* statement, const pg::Extension& extension) {
+  if (IsA(statement, DropOwnedStmt)) {
+    const auto* drop = reinterpret_cast<const DropOwnedStmt*>(statement);
+    return drop->behavior == DROP_CASCADE && drops_owned(drop, extension);
+  }
+  if (!IsA(statement, DropStmt)) return false;
+  const auto* drop = reinterpret_cast<const DropStmt*>(statement);
+  if (drop->behavior != DROP_CASCADE) return false;
+  if (drop->removeType == OBJECT_EXTENSION) {
+    return names(drop->objects, "cache_invalidate") && has_privs_of_role(GetUserId(), extension.owner);
+  }
+  if (drop->removeType != OBJECT_SCHEMA) return false;
+  const char* schema = get_namespace_name(extension.schema);
+  return schema != nullptr && names(drop->objects, schema) && pg::owns_schema(extension.schema, GetUserId());
+}
+
+bool may_drop_extension(const Node* statement) { return IsA(statement, DropStmt) || IsA(statement, DropOwnedStmt); }
+
+// Dropping the extension would lock the journal first and then the tables whose triggers it drops, while a
 // writer has locked its table and comes for the journal: it waits for the tables first.
-void lock_covered_tables() {
+void lock_covered_tables(const Node* statement) {
   const pg::Extension* extension = pg::extension();
-  if (extension == nullptr || !has_privs_of_role(GetUserId(), extension->owner)) return;
+  if (extension == nullptr || !drops_extension(statement, *extension)) return;
   List* tables = NIL;
   Relation catalog = table_open(TriggerRelationId, AccessShareLock);
   SysScanDesc scan = systable_beginscan(catalog, InvalidOid, false, nullptr, 0, nullptr);
@@ -186,7 +213,7 @@ void on_utility(PlannedStmt* planned, const char* text, bool read_only_tree, Pro
     const char* database = needed_database(statement);
     if (database != nullptr && IsTransactionState()) hold_worker(database);
   }
-  if (drops_extension(statement) && IsTransactionState()) lock_covered_tables();
+  if (may_drop_extension(statement) && IsTransactionState()) lock_covered_tables(statement);
   const ProcessUtility_hook_type next = previous_utility != nullptr ? previous_utility : standard_ProcessUtility;
   if (OidIsValid(held_database)) {
     // Released at once if the statement fails, else at the transaction's end.
