@@ -228,6 +228,18 @@ std::string run_test(const char* table_name, const pg_uuid_t* user) {
                 table_name, user_text, targets);
 }
 
+// What ALTER DATABASE or ALTER ROLE may have set and would keep the test from ending.
+void pin_sender_settings() {
+  const char* const pins[][2] = {
+      {"default_transaction_isolation", "read committed"},
+      {"default_transaction_read_only", "off"},
+      {"lock_timeout", "0"},
+      {"synchronous_commit", "local"},  // a standby's answer is not what is tested
+  };
+  for (const auto& pin : pins) SetConfigOption(pin[0], pin[1], PGC_SUSET, PGC_S_OVERRIDE);
+  if (pg::kHasTransactionTimeout) SetConfigOption("transaction_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
+}
+
 }  // namespace
 
 CACHE_INVALIDATE_FUNCTION(test) {
@@ -247,8 +259,11 @@ CACHE_INVALIDATE_FUNCTION(test) {
 
 // The transaction that is tested: one key for every server of the table's owner, one message.
 CACHE_INVALIDATE_WORKER_MAIN(test_worker_main) {
+  // Not the default handler, which would end us in the middle of a commit.
+  pqsignal(SIGTERM, die);
   BackgroundWorkerUnblockSignals();
   BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(argument), InvalidOid, 0);
+  pin_sender_settings();
   Order order;
   memcpy(&order, MyBgworkerEntry->bgw_extra, sizeof order);
   StartTransactionCommand();

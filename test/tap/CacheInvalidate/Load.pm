@@ -107,6 +107,13 @@ sub finish {
 
 sub runs { return defined $_[0]{run} }
 
+# Whether it has not ended by itself yet.
+sub goes_on {
+    my ($self) = @_;
+    $self->{run}->pump_nb if $self->{run}->pumpable;
+    return $self->{run}->pumpable;
+}
+
 # What pgbench said.
 sub said { return $_[0]{said} }
 
