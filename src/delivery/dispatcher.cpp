@@ -158,12 +158,25 @@ void Dispatcher::end_batch(TimestampTz committed) {
   }
 }
 
+bool Dispatcher::replay_forgotten(TimestampTz discarded_until) {
+  bool is_covered = true;
+  for (const auto& target : targets_) {
+    const TimestampTz seen = target->contact();
+    if (!target->take_forgot() || !target->enabled()) continue;
+    const TimestampTz window = settings::replay_window * 1000L;
+    if (window > 0 && !target->presumed_lost && discarded_until > seen - window) is_covered = false;
+    target->start_behind(core::XidSnapshot());
+    gate_.note_behind(*target);
+  }
+  return is_covered;
+}
+
 void Dispatcher::advance(TimestampTz now) {
   for (const auto& target : targets_) {
     target->advance(now);
     target->measure_latency(now);
   }
-  gate_.settle();
+  gate_.settle(position_);
   probes_.advance(signalled_, now);
 }
 
@@ -171,7 +184,9 @@ bool Dispatcher::signal(TimestampTz now) {
   const bool sent = outbox_.send(position_, now);
   errors_.write(now);
   const std::uint64_t next = position_ + 1;
-  signalled_ = std::max(signalled_, std::min(outbox_.oldest(next), errors_.oldest(next)) - 1);
+  std::uint64_t done = std::min(outbox_.oldest(next), errors_.oldest(next)) - 1;
+  for (const auto& target : targets_) done = std::min(done, target->published());
+  signalled_ = std::max(signalled_, done);
   return sent;
 }
 
@@ -180,7 +195,7 @@ bool Dispatcher::is_delivered(std::uint64_t position) const {
   if (signalled_ < position) return false;
   return std::all_of(targets_.begin(), targets_.end(), [position](const std::unique_ptr<Target>& target) {
     return !target->enabled() ||
-           (!target->is_detached() && !target->standing.owes_messages && target->acknowledged() >= position);
+           (!target->is_detached() && !target->standing.owes_messages && target->settled() >= position);
   });
 }
 

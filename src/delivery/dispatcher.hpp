@@ -54,6 +54,10 @@ class Dispatcher {
   // No more batches should be taken for now: memory is bounded.
   bool is_full() const { return outbox_.is_full(); }
 
+  // Servers that came back with older data are owed the replay window again. Batches that were taken up to
+  // `discarded_until` are in the journal no more. False: it does not reach back far enough.
+  bool replay_forgotten(TimestampTz discarded_until);
+
   // Drives the targets.
   void advance(TimestampTz now);
   // Sends the messages and writes the errors whose turn has come, each in one transaction. One that fails, or would

@@ -8,7 +8,7 @@ namespace cache_invalidate::delivery {
 namespace {
 
 bool may_repeat(const Target& target) {
-  return target.standing.owes_messages && !target.is_detached() && target.enabled() &&
+  return target.standing.owes_messages && !target.is_detached() && target.enabled() && (target.is_up() || !target.publishes()) &&
          target.acknowledged() >= std::max(target.standing.passed_position, target.reliable_from);
 }
 
@@ -18,9 +18,15 @@ bool Gate::is_waited_for(const Target& target, TimestampTz now) const {
   return !is_open_ && !target.standing.passed && target.is_waited_for(now);
 }
 
+// It answers, but not as fast as messages are published: who went on would only lose some.
+bool Gate::is_clogged(const Target& target, TimestampTz now) {
+  return target.is_up() && target.is_clogged() && now < target.contact() + settings::signal_timeout * 1000L;
+}
+
 std::uint64_t Gate::open_to(std::uint64_t position, TimestampTz now) const {
   for (const auto& target : targets_) {
     if (is_waited_for(*target, now)) position = std::min(position, target->acknowledged());
+    if (is_clogged(*target, now)) return 0;
   }
   return position;
 }
@@ -29,6 +35,7 @@ TimestampTz Gate::opens(TimestampTz now) const {
   TimestampTz latest = now;
   for (const auto& target : targets_) {
     if (is_waited_for(*target, now)) latest = std::max(latest, target->waited_until());
+    if (is_clogged(*target, now)) latest = std::max(latest, target->contact() + settings::signal_timeout * 1000L);
   }
   return latest;
 }
@@ -47,9 +54,20 @@ void Gate::note_sent(std::uint64_t position, TimestampTz now) {
   }
 }
 
-void Gate::settle() {
+void Gate::note_behind(Target& target) {
+  target.standing.owes_messages = true;
+  target.standing.repeat_from = core::XidSnapshot();
+}
+
+void Gate::settle(std::uint64_t position) {
   for (const auto& target : targets_) {
     Standing& standing = target->standing;
+    if (target->take_lost_messages()) {
+      if (!standing.owes_messages) standing.repeat_from = target->delivered;
+      standing.owes_messages = true;
+      standing.passed_position = std::max(standing.passed_position, position);
+    }
+    if (target->is_up() && !target->is_detached() && target->settled() >= position) target->presumed_lost = false;
     if (!standing.passed || !target->is_up() || target->is_detached()) continue;
     const bool answers = target->contact() > standing.passed_at;
     if (answers && target->owed() <= static_cast<std::size_t>(settings::batch_size)) standing.passed = false;

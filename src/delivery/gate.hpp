@@ -31,8 +31,11 @@ class Gate {
 
   // Messages up to here leave now.
   void note_sent(std::uint64_t position, TimestampTz now);
-  // Targets that answer again are waited for again. Each cycle.
-  void settle();
+  // Targets that answer again are waited for again, and those that lost messages owe them. Each cycle; `position`: the
+  // last one taken.
+  void settle(std::uint64_t position);
+  // It is told everything again that the journal has; then the messages too.
+  void note_behind(Target& target);
 
   // The journal loses them: a reset message stands for what targets still owe.
   void give_up_repeats();
@@ -45,6 +48,7 @@ class Gate {
 
  private:
   bool is_waited_for(const Target& target, TimestampTz now) const;
+  static bool is_clogged(const Target& target, TimestampTz now);
 
   const Targets& targets_;
   bool is_open_ = false;

@@ -97,7 +97,21 @@ bool Outbox::send_taken(TimestampTz now) {
   return true;
 }
 
-void Outbox::publish() {}
+// Behind the deletes, like NOTIFY. Who cannot be reached owes it.
+void Outbox::publish() {
+  const auto publishes = [](const auto& target) { return target->publishes(); };
+  if (std::none_of(targets_.begin(), targets_.end(), publishes)) return;
+  for (const core::MessageQueue::Waiting& waiting : sending_) {
+    const core::Message& message = waiting.message;
+    std::string payload;
+    for (const auto& target : targets_) {
+      const auto& servers = message.shape.servers;
+      if (!target->publishes() || std::find(servers.begin(), servers.end(), target->server()) == servers.end()) continue;
+      if (payload.empty()) payload = render(message);
+      target->publish(message, payload, waiting.position);
+    }
+  }
+}
 
 std::uint64_t Outbox::oldest(std::uint64_t next) {
   if (const core::MessageQueue::Waiting* first = waiting_.front()) next = std::min(next, first->oldest);

@@ -121,9 +121,9 @@ void Progress::apply_checkpoints() {
     }
     // Messages that are to follow its deletes are forgotten by a crash: then the deletes are repeated too.
     if (target->is_detached() || target->standing.owes_messages) continue;
-    slowest = std::min(slowest, target->acknowledged());
+    slowest = std::min(slowest, target->settled());
     for (const Checkpoint& checkpoint : checkpoints_) {
-      if (checkpoint.position < target->reliable_from || checkpoint.position > target->acknowledged()) continue;
+      if (checkpoint.position < target->reliable_from || checkpoint.position > target->settled()) continue;
       target->delivered = checkpoint.snapshot;
     }
   }

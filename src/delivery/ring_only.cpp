@@ -10,6 +10,16 @@ void RingOnly::start() {
   if (progress_.found_ring_only()) loss_ = "changes may have been lost with the ring";
 }
 
+void RingOnly::note_loss(const char* reason) {
+  loss_ = reason;
+  progress_.set_ring_only(true);
+}
+
+void RingOnly::note_reset() {
+  loss_ = nullptr;
+  progress_.set_ring_only(is_allowed_);
+}
+
 void RingOnly::run(bool journal_is_full) {
   if ((pg_atomic_read_u32(&slot_.journal_full) != 0) != journal_is_full) {
     pg_atomic_write_u32(&slot_.journal_full, journal_is_full);
@@ -19,7 +29,7 @@ void RingOnly::run(bool journal_is_full) {
   }
   if (pg_atomic_read_u32(&slot_.volatile_lost) != 0) {
     pg_atomic_write_u32(&slot_.volatile_lost, 0);
-    loss_ = "changes did not fit the ring";
+    note_loss("changes did not fit the ring");
   }
   const bool wanted = pg_atomic_read_u32(&slot_.volatile_wanted) != 0;
   if (is_allowed_ || !(wanted || journal_is_full) || loss_ != nullptr) return;

@@ -24,8 +24,10 @@ class RingOnly {
 
   // Batches were lost, and no reset made up for it yet: why, in a few words; nullptr: none.
   const char* loss() const { return loss_; }
+  // The same for whatever else is lost. Watermarks say so until it is made up for.
+  void note_loss(const char* reason);
   // The reset has committed.
-  void note_reset() { loss_ = nullptr; }
+  void note_reset();
 
   // Before the worker ends. After forbid(), is_quiet() tells when all that were allowed have handed over or given up.
   bool is_allowed() const { return is_allowed_; }

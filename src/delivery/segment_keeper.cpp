@@ -13,7 +13,6 @@ namespace {
 constexpr TimestampTz kSecond = 1000000;
 constexpr TimestampTz kLongestPause = 30 * kSecond;
 constexpr TimestampTz kRotateAfter = 5 * kSecond;       // so that an idle journal is empty soon
-constexpr TimestampTz kLookAgain = 5 * kSecond;
 constexpr BlockNumber kRotatePages = 16 * 1024 * 1024 / BLCKSZ;
 
 std::uint64_t limit() { return static_cast<std::uint64_t>(settings::max_journal_size) * 1024 * 1024; }
@@ -38,17 +37,22 @@ TimestampTz SegmentKeeper::kept_until(int segment) const {
 }
 
 // By what is known now. The window of a target ends when it was last seen: it may have been restarted since.
-bool SegmentKeeper::may_truncate(int segment) const {
+bool SegmentKeeper::may_truncate(int segment, TimestampTz now) const {
   const Feed::Last& last = feed_.last(segment);
   if (!dispatcher_.is_delivered(last.position)) return false;
   const TimestampTz kept = kept_until(segment);
   if (kept == 0 || is_crowded()) return true;
-  return std::all_of(dispatcher_.targets().begin(), dispatcher_.targets().end(),
-                     [kept](const auto& target) { return !target->enabled() || target->contact() >= kept; });
+  bool all = true;
+  for (const auto& target : dispatcher_.targets()) {
+    if (!target->enabled() || target->contact() >= kept) continue;
+    if (now >= kept) target->check_soon();
+    all = false;
+  }
+  return all;
 }
 
 bool SegmentKeeper::try_truncate(int segment, TimestampTz now) {
-  if (now < next_truncate_ || !may_truncate(segment)) return false;
+  if (now < next_truncate_ || !may_truncate(segment, now)) return false;
   if (progress_.segment() == segment) {
     const WorkerTransaction transaction("writing the watermark");
     progress_.write(transaction.extension());
@@ -66,7 +70,7 @@ bool SegmentKeeper::try_truncate(int segment, TimestampTz now) {
     // was prepared may have been committed since, by somebody who hands nothing over.
     feed_.drain_ring(now);
     if (!feed_.must_read_journal() && !feed_.has_ended_prepared(journal::take_snapshot()) && !dispatcher_.lacks_servers() &&
-        may_truncate(segment)) {
+        may_truncate(segment, now)) {
       journal::truncate(transaction.extension(), segment);
       discarded_until_ = std::max(discarded_until_, feed_.last(segment).time);
       feed_.forget_last(segment);
@@ -162,7 +166,7 @@ TimestampTz SegmentKeeper::deadline(TimestampTz now) const {
   // Where only the replay window is in the way, there is nothing to see before it ends.
   const TimestampTz kept = kept_until(1 - active);
   if (is_crowded() || pages_[1 - active] == 0 || kept == 0) return now + kSecond;
-  return std::max(kept, now + kLookAgain);
+  return std::max(kept, now + kSecond);
 }
 
 }  // namespace cache_invalidate::delivery

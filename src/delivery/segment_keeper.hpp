@@ -37,7 +37,7 @@ class SegmentKeeper {
   bool is_crowded() const;
   TimestampTz kept_until(int segment) const;
   bool presume_lost();
-  bool may_truncate(int segment) const;
+  bool may_truncate(int segment, TimestampTz now) const;
   bool try_truncate(int segment, TimestampTz now);
   bool copy_forward(int segment, TimestampTz now);
   void rotate(int active, TimestampTz now);

@@ -22,6 +22,12 @@ void abandon(const ErrorData& error) {
 
 }  // namespace
 
+std::string render(const core::Message& message) {
+  // The commit is visible, so its record lies before what is inserted next.
+  const XLogRecPtr lsn = message.shape.format == core::Format::custom ? GetXLogInsertRecPtr() : 0;
+  return core::render_payload(message, GetDatabaseEncoding() != PG_UTF8, lsn);
+}
+
 SignalTransaction::SignalTransaction() {
   StartTransactionCommand();
   pgstat_report_activity(STATE_RUNNING, "sending messages");
@@ -32,9 +38,7 @@ bool SignalTransaction::notify(const core::Message& message) {
   if (channel[0] == '\0') return false;
   // Async_Notify copies both. Kept outside this frame, over which an error of it would jump.
   static std::string* payload = new std::string();
-  // The commit is visible, so its record lies before what is inserted next.
-  const XLogRecPtr lsn = message.shape.format == core::Format::custom ? GetXLogInsertRecPtr() : 0;
-  *payload = core::render_payload(message, GetDatabaseEncoding() != PG_UTF8, lsn);
+  *payload = render(message);
   Async_Notify(channel, payload->c_str());
   return true;
 }

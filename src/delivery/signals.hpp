@@ -11,6 +11,9 @@
 
 namespace cache_invalidate::delivery {
 
+// The text of a message as of now.
+std::string render(const core::Message& message);
+
 // One transaction of the worker. Every call may raise an error; only run_signal_transaction() makes one.
 class SignalTransaction {
  public:

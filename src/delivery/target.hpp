@@ -46,6 +46,8 @@ class Target {
 
   // Its definition changed: a new connection, and everything unacknowledged is owed still.
   void redefine(const TargetDefinition& definition);
+  // Asks it who it is before long: whoever has to know that it is still the one it was, cannot wait for the next check.
+  void check_soon() { health_due_ = 0; }
   // Somebody may have put right what keeps it down: tries at once.
   void retry_now();
 
@@ -84,6 +86,8 @@ class Target {
   std::uint64_t published() const {
     return open_publishes_.size() == 0 ? core::OpenPositions::kNone : open_publishes_.smallest() - 1;
   }
+  // So many are on their way that more would soon be lost.
+  bool is_clogged() const;
   // Since the last call a message could not be sent, or its connection was lost before the answer.
   bool take_lost_messages() { return std::exchange(lost_messages_, false); }
 

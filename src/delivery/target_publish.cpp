@@ -28,6 +28,10 @@ bool Target::publish(const core::Message& message, std::string_view payload, std
   return true;
 }
 
+bool Target::is_clogged() const {
+  return open_publishes_.size() >= kMostPublishes / 2 || publish_bytes_ >= kMostPublishBytes / 2;
+}
+
 // A channel that the user may not use, or a server without PUBLISH, must not stop deletes. False: the connection was
 // given up.
 bool Target::take_published(const redis::Reply& reply, TimestampTz now) {

@@ -166,8 +166,14 @@ void make_resets() {
   pg::guarded([&] { capture::note_reset(reason, loss != nullptr ? capture::Reset::everything : capture::Reset::messages); });
   transaction.commit();
   ereport(LOG, (errmsg("cache_invalidate: reset: %s", reason)));
-  worker->ring_only->note_reset();
+  if (loss != nullptr) worker->ring_only->note_reset();
   if (outbox.may_reset()) outbox.reset_due = false;
+}
+
+// A server that came back with older data than it had.
+void replay_forgotten() {
+  if (worker->dispatcher->replay_forgotten(worker->segments->discarded_until())) return;
+  worker->ring_only->note_loss("a server came back with older data than the journal reaches back to");
 }
 
 // Before the worker ends, so that a restart repeats nothing. What is in no journal is delivered, if that goes quickly, or
@@ -195,6 +201,7 @@ void finish(TimestampTz now) {
       worker->ring_only->take_back();
     }
   }
+  replay_forgotten();
   worker->progress->finish(now);
   RESUME_INTERRUPTS();
 }
@@ -253,6 +260,7 @@ void run_cycle() {
   handle_requests(now);
   start_scans();
   worker->ring_only->run(worker->segments->is_full());
+  replay_forgotten();
   if (!worker->feed->is_scanning_for_all()) make_resets();
   const bool more = worker->feed->pump(now);
   // A batch may come from after a change of the catalogs that we have not seen: before anything is sent.
