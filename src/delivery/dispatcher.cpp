@@ -164,7 +164,9 @@ bool Dispatcher::replay_forgotten(TimestampTz discarded_until) {
     const TimestampTz seen = target->contact();
     if (!target->take_forgot() || !target->enabled()) continue;
     const TimestampTz window = settings::replay_window * 1000L;
-    if (window > 0 && !target->presumed_lost && discarded_until > seen - window) is_covered = false;
+    // One that was not seen since the worker started may have been replaced before: nothing may be missing.
+    const TimestampTz needed = seen == 0 ? 0 : seen - window;
+    if (window > 0 && !target->presumed_lost && discarded_until > needed) is_covered = false;
     target->start_behind(core::XidSnapshot());
     gate_.note_behind(*target);
   }
