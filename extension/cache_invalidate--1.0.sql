@@ -142,7 +142,7 @@ CREATE FUNCTION @extschema@.get_cache_trigger_health(
     OUT table_name text, OUT trigger_name text, OUT is_enabled boolean, OUT recent_errors bigint,
     OUT schema_name text, OUT firing text, OUT definition text)
   RETURNS SETOF record LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
-AS $body$
+BEGIN ATOMIC
   SELECT c.relname::text, t.tgname::text, t.tgenabled IN ('O', 'A'),
          (SELECT count(*) FROM @extschema@.trigger_error_log e
            WHERE e.table_name = c.relname AND e.occurred_at > now() - interval '24 hours'
@@ -156,8 +156,8 @@ AS $body$
     JOIN pg_proc p ON p.oid = t.tgfoid
     JOIN pg_extension x ON x.extname = 'cache_invalidate' AND x.extnamespace = p.pronamespace
    WHERE p.proname = 'notify_cache_invalidation' AND NOT t.tgisinternal AND t.tgparentid = 0
-   ORDER BY n.nspname, c.relname, t.tgname
-$body$;
+   ORDER BY n.nspname, c.relname, t.tgname;
+END;
 REVOKE ALL ON FUNCTION @extschema@.get_cache_trigger_health() FROM PUBLIC;
 COMMENT ON FUNCTION @extschema@.get_cache_trigger_health() IS
   'A row per trigger that calls notify_cache_invalidation(): table, trigger, whether it fires in ordinary sessions, errors logged in the last 24 hours, schema, firing mode (origin, always, replica, disabled), definition. Needs SELECT on trigger_error_log.';

@@ -37,6 +37,7 @@ std::string Watermark::encode() const {
   std::string out;
   out.push_back(static_cast<char>(kWatermarkVersion));
   put_varint(out, sequence);
+  put_varint(out, system);
   out.push_back(static_cast<char>(ring_only));
   put_varint(out, entries.size());
   const Entry* previous = nullptr;
@@ -57,6 +58,7 @@ Result<Watermark> Watermark::decode(std::string_view bytes) {
   Watermark mark;
   if (reader.byte() != kWatermarkVersion) return damaged;
   mark.sequence = reader.varint();
+  mark.system = reader.varint();
   mark.ring_only = reader.byte() != 0;
   const std::uint64_t count = reader.varint();
   for (std::uint64_t i = 0; i < count && reader.ok(); ++i) {

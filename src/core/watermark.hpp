@@ -26,12 +26,13 @@ struct Watermark {
     }
   };
   std::uint64_t sequence = 0;
+  std::uint64_t system = 0;  // the cluster that wrote it: the numbers of another one's servers are not ours
   bool ring_only = false;  // there may be batches that are not in the journal: whoever cannot know resets the caches
   std::vector<Entry> entries;
 
   const Entry* find(std::uint32_t target) const;
   // Says the same, whatever the number.
-  bool equals(const Watermark& other) const { return ring_only == other.ring_only && entries == other.entries; }
+  bool equals(const Watermark& other) const { return system == other.system && ring_only == other.ring_only && entries == other.entries; }
   std::string encode() const;
   static Result<Watermark> decode(std::string_view bytes);
 };

@@ -35,7 +35,14 @@ void Progress::load() {
     scan.step(transaction.extension(), &Progress::find_watermark, this);
     transaction.commit();
   }
-  found_ring_only_ = ring_only_ = written_.ring_only;
+  if (written_.sequence != 0 && written_.system != GetSystemIdentifier()) {
+    // pg_upgrade brought it here, and gave the servers new numbers.
+    loss_ = "the journal was written by another server";
+    ring_only_ = true;
+    return;
+  }
+  ring_only_ = written_.ring_only;
+  if (ring_only_) loss_ = "changes may have been lost with the ring";
   const core::Watermark::Entry* signals = written_.find(0);
   if (signals == nullptr) return;
   dispatcher_.signals_delivered = signals->snapshot;
@@ -133,6 +140,7 @@ void Progress::apply_checkpoints() {
 core::Watermark Progress::current() const {
   core::Watermark mark;
   mark.sequence = written_.sequence + 1;
+  mark.system = GetSystemIdentifier();
   mark.ring_only = ring_only_;
   mark.entries.push_back({0, dispatcher_.signals_delivered, dispatcher_.outbox().reset_due});
   for (const auto& target : dispatcher_.targets()) {

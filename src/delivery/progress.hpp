@@ -26,8 +26,8 @@ class Progress {
 
   // At the start: finds the last watermark and tells the targets. Transactions of its own.
   void load();
-  // The watermark that was found says that batches may have been lost with the ring.
-  bool found_ring_only() const { return found_ring_only_; }
+  // What was found says that batches may have been lost, or cannot be understood: why; nullptr: it does not.
+  const char* loss() const { return loss_; }
 
   // Each cycle: ends a checkpoint that was begun.
   void run();
@@ -80,7 +80,7 @@ class Progress {
 
   core::Watermark written_;
   int watermark_segment_ = -1;                   // where the last one stands
-  bool found_ring_only_ = false;
+  const char* loss_ = nullptr;
   bool ring_only_ = false;
 };
 

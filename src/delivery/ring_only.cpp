@@ -7,7 +7,7 @@ namespace cache_invalidate::delivery {
 void RingOnly::start() {
   // A worker that was ended by an error has not taken it back.
   pg_atomic_write_u32(&slot_.volatile_allowed, 0);
-  if (progress_.found_ring_only()) loss_ = "changes may have been lost with the ring";
+  loss_ = progress_.loss();
 }
 
 void RingOnly::note_loss(const char* reason) {
