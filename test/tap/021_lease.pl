@@ -76,11 +76,11 @@ ok($redis->has('item:400') && $redis->has('lease:item:400'), 'the pair that was 
 
 sub version { return sql("SELECT version FROM item WHERE id = $_[0]") }
 
-# Changes it, and waits for its delete.
+# Changes it, and waits for its delete, which names the lease; those of the test itself do not.
 sub change {
     my ($id) = @_;
     sql("UPDATE item SET version = version + 1 WHERE id = $id");
-    heard("item:$id", 1);
+    heard("lease:item:$id", 1);
 }
 
 sub reader { return CacheInvalidate::Resp->connect(path => $redis->{path}) }
@@ -165,6 +165,22 @@ sql('TRUNCATE item');
 ok($redis->wait_gone('item:350'), 'a pattern is swept');
 $redis->fill('item:350', 'lease:item:351');
 ok($redis->wait_gone('item:350', 'lease:item:351'), 'and once more, with the leases');
+
+# More keys than may wait: what their template could give goes instead.
+$node->stop;
+configure($node, 'cache_invalidate.max_backlog_keys' => 1000);
+$node->start;
+sql("INSERT INTO item SELECT n, 'title', 0 FROM generate_series(1, 2000) n");
+ok(wait_until('nothing is owed', sub { target($node, 'postgres', "state || ' ' || keys_pending") eq 'up 0' }), 'after a restart');
+$redis->fill(map { "item:$_" } 1 .. 2000);
+for my $from (1, 701) {
+    my $to = $from + 699;
+    sql("UPDATE item SET version = version + 1 WHERE id BETWEEN $from AND $to");
+    ok($redis->wait_gone(map { "item:$_" } $from .. $to), "the first delete of $from to $to");
+    ok($redis->has('item:1999') , 'and of no other');
+}
+$redis->fill('item:1000');
+ok($redis->wait_gone('item:1000', 'item:1999'), 'the second one covers all that the template could give');
 
 $node->stop;
 done_testing();
