@@ -11,6 +11,7 @@ use Test::More;
 use CacheInvalidate::Node;
 use CacheInvalidate::Redis;
 use CacheInvalidate::Relay;
+use CacheInvalidate::Resp;
 use CacheInvalidate::Wait;
 
 use constant { KEYS => 300, CUTS => 30 };
@@ -167,6 +168,23 @@ is_shown(qr/^down: UNLINK was answered with READONLY/, qr/replica/, 'a replica')
 stays_down('a replica');
 $redis->command('REPLICAOF', 'NO', 'ONE');
 heals($key, 'a replica');
+
+# --- Messages, and a channel that the user may not use
+
+sql(q(ALTER SERVER cache OPTIONS (ADD publish_channel 'changes:{$resource}:{$id}')));
+my $subscriber = CacheInvalidate::Resp->connect(path => $redis->{path});
+$subscriber->command('SUBSCRIBE', "changes:item:$next");
+$key = change();
+my $message = $subscriber->reply;
+is("@$message[0, 1]", "message changes:$key", 'a message is published');
+like($message->[2], qr/"record_id":"\d+"/, 'as it is sent by NOTIFY');
+ok(!$redis->has($key), 'after its delete');
+ok(wait_until('counted', sub { target($node, 'postgres', 'published') >= 1 }), 'and counted');
+$redis->command('ACL', 'SETUSER', 'default', 'resetchannels');
+$key = change();
+is_shown(qr/^up: a message was refused with NOPERM/, qr/&<key_prefix>/, 'a channel that is not allowed');
+ok($redis->wait_gone($key), 'a channel that is not allowed: deletes go on');
+$redis->command('ACL', 'SETUSER', 'default', 'allchannels');
 
 # --- Too old for UNLINK
 
