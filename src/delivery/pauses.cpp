@@ -34,10 +34,11 @@ bool Pauses::contains(Oid server) const { return all || std::binary_search(serve
 
 bool read_pauses(const pg::Extension& extension, Pauses& out) {
   if (!ConditionalLockRelationOid(extension.pauses, AccessShareLock)) return false;
-  Relation table = table_open(extension.pauses, NoLock);
+  Relation table = try_relation_open(extension.pauses, NoLock);
+  if (table == nullptr) return false;  // the extension is being dropped
   List* servers = NIL;
   for_each_row(table, [&](HeapTuple tuple) { servers = lappend_oid(servers, server_of(tuple, table)); });
-  table_close(table, AccessShareLock);
+  relation_close(table, AccessShareLock);
   list_sort(servers, list_oid_cmp);
   out = Pauses();
   ListCell* cell;

@@ -31,11 +31,13 @@ void Target::redefine(const TargetDefinition& definition) {
   socket_changed_ = true;
   use_del_ = false;
   connection_.reset();
-  const std::string place = redis::describe(options_.endpoint) + ' ' + options_.key_prefix;
+  // Which server it is, it will tell; which part of it is ours to know.
+  const auto part = [this] { return std::to_string(options_.endpoint.database) + ' ' + options_.key_prefix; };
+  const std::string part_before = part();
   core::Result<TargetOptions> options = parse_server_options(definition.server_options);
   core::Result<Credentials> credentials = parse_mapping_options(definition.mapping_options);
   options_ = options.ok() ? options.take() : TargetOptions();
-  if (redis::describe(options_.endpoint) + ' ' + options_.key_prefix != place) watch_.expect_another();
+  if (part() != part_before) watch_.expect_another();
   if (!options.ok() || !credentials.ok()) {
     // Written by hand into the catalogs, or by an older version.
     options_.enabled = false;

@@ -212,6 +212,7 @@ void handle_requests(TimestampTz now) {
   if (ConfigReloadPending) {
     ConfigReloadPending = false;
     ProcessConfigFile(PGC_SIGHUP);
+    for (const auto& target : worker->dispatcher->targets()) target->retry_now();
   }
   if (worker->slot->holds > 0) {
     finish(now);
