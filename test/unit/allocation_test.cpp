@@ -2,6 +2,7 @@
 // on to work. operator new is replaced for the whole test program and fails only where a test here says so.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <functional>
 #include <new>
@@ -9,7 +10,9 @@
 #include <vector>
 
 #include "batch_text.hpp"
+#include "core/backlog.hpp"
 #include "core/change_set.hpp"
+#include "core/glob.hpp"
 #include "core/message_queue.hpp"
 #include "core/pending_keys.hpp"
 
@@ -297,6 +300,41 @@ TEST(OutOfMemory, LosesNoPart) {
     ASSERT_TRUE(lines.size() == 3 || (!folded && lines.size() == 6)) << lines.size();
     EXPECT_EQ(lines.back(), "an id that needs memory of its own 0@6@6");
   }
+}
+
+TEST(OutOfMemory, LosesNothingThatIsWidened) {
+  Backlog::Limits limits;
+  limits.patterns = 20;
+  limits.families = 30;
+  Backlog backlog(limits);
+  std::vector<std::string> owed;
+  int failures = 0;
+  for (std::uint64_t position = 1; position <= 600; ++position) {
+    const std::string family = std::to_string(position * 7 % 19) + ":";
+    owed.push_back(family + std::to_string(position));
+    ASSERT_TRUE(retried([&] { backlog.add_key(owed.back(), family + "*", position); }, [&] { ++failures; }));
+    ASSERT_TRUE(retried([&] { backlog.keep_within(50); },
+                        [&] {
+                          ++failures;
+                          EXPECT_EQ(backlog.acknowledged(), 0u);
+                        }));
+    if (position % 97 == 0 && backlog.keys().in_flight() == 0) backlog.keys().depart();
+    if (position % 101 == 0) {
+      ASSERT_TRUE(retried([&] { backlog.put_back(); }, [&] { ++failures; }));
+    }
+  }
+  std::vector<Glob> globs;
+  std::vector<std::string> keys;
+  backlog.for_each([&](bool is_pattern, std::string_view bytes, std::string_view) {
+    if (is_pattern) globs.emplace_back(bytes);
+    if (!is_pattern) keys.emplace_back(bytes);
+  });
+  for (const std::string& key : owed) {
+    const bool covered = std::any_of(globs.begin(), globs.end(), [&](const Glob& glob) { return glob.matches(key); });
+    EXPECT_TRUE(covered || std::find(keys.begin(), keys.end(), key) != keys.end()) << key;
+  }
+  EXPECT_GT(backlog.widened(), 3u);
+  EXPECT_GT(failures, 10);
 }
 
 TEST(OutOfMemory, LosesNoKey) {

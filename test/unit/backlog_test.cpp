@@ -181,6 +181,26 @@ TEST(Backlog, KnowsOnlySoManyFamilies) {
   EXPECT_EQ(backlog.keys().collecting(), 0u);
 }
 
+TEST(Backlog, KnowsTheFamilyOfWhatIsOwedWhenOthersAreForgotten) {
+  Backlog::Limits limits;
+  limits.families = 8;
+  Backlog backlog(limits);
+  for (int i = 0; i < 5; ++i) add_keys(backlog, "a" + std::to_string(i) + ":", 1, 1);
+  backlog.keys().depart();
+  backlog.keys().arrived();
+  backlog.add_pattern("p:1*", "p:*", 2);
+  backlog.patterns().depart(1);
+  backlog.add_pattern("q:1*", "q:*", 2);
+  add_keys(backlog, "k:", 1, 2);
+  backlog.keys().depart();
+  add_keys(backlog, "l:", 1, 2);
+  add_keys(backlog, "m:", 1, 2);
+  std::set<std::string> seen;
+  backlog.for_each([&](bool, std::string_view bytes, std::string_view family) { seen.insert(std::string(bytes) + " of " + std::string(family)); });
+  EXPECT_EQ(seen, (std::set<std::string>{"k:0 of k:*", "l:0 of l:*", "m:0 of m:*", "p:1* of p:*", "q:1* of q:*"}));
+  EXPECT_EQ(backlog.widened(), 0u);
+}
+
 // All that was ever owed and is not delivered yet, one by one.
 class Model {
  public:
@@ -334,6 +354,7 @@ TEST(Backlog, ShowsAllThatIsOwed) {
   backlog.for_each([&](bool is_pattern, std::string_view bytes, std::string_view family) {
     seen.insert((is_pattern ? "pattern " : "key ") + std::string(bytes) + " of " + std::string(family));
   });
+  backlog.for_each_family_in_flight([](std::string_view family) { EXPECT_EQ(family, "a:*"); });
   EXPECT_EQ(seen, (std::set<std::string>{"key a:1 of a:*", "key c of *", "pattern b:1* of b:*", "pattern b:2* of b:*"}));
 }
 
