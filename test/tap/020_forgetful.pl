@@ -48,12 +48,12 @@ is(suspicions(), 1, 'a restart is noticed');
 
 $node->safe_psql('postgres', sprintf "ALTER SERVER cache OPTIONS (SET url '%s')", $other->url);
 reaches($other, 'another server');
-is(suspicions(), 1, 'what somebody altered is no news');
+is(suspicions(), 2, 'it is another one, whoever altered it');
 
 # Its connection stays while it becomes a replica: the health check tells.
 $connections = target($node, 'postgres', 'connections');
 $other->command('REPLICAOF', '127.0.0.1', 1);
-ok(wait_until('the health check', sub { suspicions() == 2 }, 35), 'a change of role is noticed by the health check');
+ok(wait_until('the health check', sub { suspicions() == 3 }, 35), 'a change of role is noticed by the health check');
 is(target($node, 'postgres', 'connections'), $connections, 'over the connection that is there');
 is(target($node, 'postgres', 'state'), 'up', 'which is up');
 $other->command('REPLICAOF', 'NO', 'ONE');

@@ -1,0 +1,127 @@
+# A Redis that forgets our deletes: restarted from an older dump, replaced by a replica that had not seen them, while the worker
+# or the server is away too. What was delivered within the replay window is delivered again, messages included.
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+use CacheInvalidate::Listener;
+use CacheInvalidate::Node;
+use CacheInvalidate::Redis;
+use CacheInvalidate::Wait;
+use CacheInvalidate::Wire;
+
+my $node = new_node('main', 'cache_invalidate.replay_window' => '1h');
+$node->start;
+my $redis = CacheInvalidate::Redis->new('cache', config => ['dbfilename dump.rdb']);
+my $wire  = CacheInvalidate::Wire->new($redis);
+create_items($node, 'postgres', undef, rows => 200);
+sql("CREATE SERVER cache FOREIGN DATA WRAPPER cache_invalidate OPTIONS (url '${\ $wire->url }', command_timeout '2s')");
+$redis->fill(map { "item:$_" } 1 .. 200);
+my ($worker, $listener);
+begin();
+
+sub sql { return $node->safe_psql('postgres', @_) }
+sub change { my ($id) = @_; sql("UPDATE item SET version = version + 1 WHERE id = $id"); return "item:$id" }
+
+sub begin {
+    $worker = wait_for_worker($node, 'postgres');
+    $listener = CacheInvalidate::Listener->new($node, 'postgres');
+    return wait_until('up', sub { target($node, 'postgres', 'state') eq 'up' });
+}
+
+sub heard {
+    my ($id, $what) = @_;
+    return ok(scalar $listener->take_until($what, sub { $_[0]{record_id} eq $id }), $what);
+}
+
+# The delete of this item is done, told, and noted as done.
+sub delivered {
+    my ($id) = @_;
+    ok($redis->wait_gone(change($id)), "item $id is deleted");
+    heard($id, 'and told');
+    my $mark = q{SELECT max(xmin::text::bigint) FROM (SELECT xmin, batch FROM cache_invalidation_journal_0
+                 UNION ALL SELECT xmin, batch FROM cache_invalidation_journal_1) r WHERE get_byte(batch, 0) = 2};
+    ok(wait_until('noted', sub { sql("SELECT coalesce(($mark) > (" . $mark =~ s/= 2/= 1/r . '), false)') eq 't' }), 'and noted as delivered');
+    return;
+}
+
+# --- Restarted from an older dump
+
+$redis->command('SAVE');
+delivered(1);
+$redis->kill9;
+$redis->start;
+# The dump has it; until the worker has found out.
+ok($redis->wait_gone('item:1'), 'after a restart from an older dump it is deleted again');
+heard(1, 'and told again');
+is($redis->command('DBSIZE'), 199, 'nothing else is deleted');
+is(worker_pid($node, 'postgres'), $worker, 'the worker was not restarted');
+
+# --- Restarted while the PostgreSQL server is down
+
+for my $mode (qw(fast immediate)) {
+    my $id = $mode eq 'fast' ? 2 : 3;
+    $redis->command('SAVE');
+    delivered($id);
+    $listener->quit;
+    $node->stop($mode);
+    $redis->kill9;
+    $redis->start;
+    is($redis->has("item:$id"), 1, 'the dump brings the key back');
+    $node->start;
+    begin();
+    ok($redis->wait_gone("item:$id"), "it is deleted again after a restart of both ($mode)");
+}
+
+# --- A replica that had not seen our deletes takes over
+
+my $replica = CacheInvalidate::Redis->new('replica');
+{
+    my $primary = CacheInvalidate::Redis->new('primary', tcp => 1);
+    my $port = $primary->{port};
+    sql("ALTER SERVER cache OPTIONS (SET url '" . $primary->url . "')");
+    $primary->fill(map { "item:$_" } 1 .. 200);
+    $replica->command('REPLICAOF', '127.0.0.1', $port);
+    ok(wait_until('in step', sub { $replica->command('DBSIZE') >= 190 && $replica->command('INFO', 'replication') =~ /master_link_status:up/ }), 'a replica is in step');
+    wait_until('up', sub { target($node, 'postgres', 'state') eq 'up' });
+    $redis = $primary;
+    $replica->pause;
+    delivered(10);
+    $primary->kill9;
+    $replica->resume;
+    $replica->command('REPLICAOF', 'NO', 'ONE');
+    is($replica->has('item:10'), 1, 'it has not seen the last delete');
+    sql("ALTER SERVER cache OPTIONS (SET url '" . $replica->url . "')");
+    $redis = $replica;
+    ok($redis->wait_gone('item:10'), 'when it has taken over the key is deleted there too');
+    heard(10, 'and told again');
+}
+
+# --- The same server, made a replica of one that has other keys, and a primary again
+
+my $another = CacheInvalidate::Redis->new('another', tcp => 1);
+delivered(20);
+$another->fill('item:20', 'item:30');
+$redis->command('REPLICAOF', '127.0.0.1', $another->{port});
+ok(wait_until('in step', sub { $redis->command('INFO', 'replication') =~ /master_link_status:up/ && $redis->has('item:20') }), 'it has the other keys');
+$redis->command('REPLICAOF', 'NO', 'ONE');
+# Found out by a health check, or by the next connection.
+$redis->command('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+ok($redis->wait_gone('item:20'), 'what was deleted before is deleted again');
+is($redis->has('item:30'), 1, 'and nothing else');
+
+unlike(slurp_file($node->logfile), qr/cache_invalidate: reset/, 'nothing had to be reset');
+
+# --- What the window does not reach back to
+
+sql('ALTER SYSTEM SET cache_invalidate.replay_window = 0');
+$node->reload;
+$listener->quit;
+$node->restart;
+begin();
+delivered(40);
+ok(wait_until('empty', sub { journal_pages($node, 'postgres') <= 2 }), 'without a window the journal is emptied at once');
+done_testing();
