@@ -12,11 +12,11 @@ use CacheInvalidate::Node;
 use CacheInvalidate::Redis;
 use CacheInvalidate::Wait;
 
-my $node = new_node('main', 'cache_invalidate.ring_size' => '64kB', 'cache_invalidate.durability' => 'off',
+my $node = new_node('main', allows_streaming => 1, 'cache_invalidate.ring_size' => '64kB', 'cache_invalidate.durability' => 'off',
     'cache_invalidate.replay_window' => '1h');    # the journal keeps what comes to it
 $node->start;
 my $redis = CacheInvalidate::Redis->new('cache', config => [ 'appendonly yes', 'appendfsync always' ]);
-create_items($node, 'postgres', $redis, rows => 3000, arguments => q('resource=item', 'key=item:{id}', 'key=all items'));
+create_items($node, 'postgres', $redis, rows => 3000, arguments => q('resource=item', 'key=item:{id}', 'key=the second key of item {id}', 'key=all items'));
 $redis->fill('all items', 'other:1', 'items');
 my $listener;
 start_over();
@@ -128,6 +128,61 @@ for my $kill (qw(server worker)) {
     change(60);
     heard(60, 'then it goes on');
 }
+
+# --- More than the ring holds at once: those that are waiting to commit have been promised room, each for itself
+
+becomes_allowed(50);
+$redis->fill((map { "item:$_" } 1 .. 3000), 'all items');
+$listener->take;
+sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+$node->reload;
+ok(wait_until('waits', sub { sql('SHOW synchronous_standby_names') eq 'nobody' }), 'commits wait for a standby');
+sql('CHECKPOINT');    # it is the checkpointer that puts it into effect
+$worker = wait_for_worker($node, 'postgres');
+kill 'STOP', $worker;
+my @sessions = map { $node->background_psql('postgres') } 1 .. 12;
+for my $number (0 .. $#sessions) {
+    my $from = 100 + 240 * $number;
+    $sessions[$number]->query_until(qr/asked/, "\\echo asked\nUPDATE item SET version = version + 1 WHERE id >= $from AND id < $from + 240;\n");
+}
+ok(wait_until('all wait', sub { sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'") == @sessions }), 'twelve transactions wait');
+sql("ALTER SYSTEM RESET synchronous_standby_names");
+$node->reload;
+$_->quit for @sessions;
+kill 'CONT', $worker;
+ok(scalar $listener->take_until('reset', sub { ($_[0]{type} // '') eq 'reset' }), 'what did not fit the ring is made up for by a reset message');
+ok($redis->wait_gone((map { "item:$_" } 1 .. 3000), 'all items'), 'and everything is deleted that triggers name');
+is($redis->has('other:1') + $redis->has('items'), 2, 'and nothing else');
+is(wait_for_worker($node, 'postgres'), $worker, 'by the same worker');
+
+# --- A standby that is promoted cannot know what was lost
+
+my $primary = new_node('primary', allows_streaming => 1, 'cache_invalidate.durability' => 'off', 'cache_invalidate.replay_window' => '1h');
+$primary->start;
+my $second = CacheInvalidate::Redis->new('second', config => [ 'appendonly yes', 'appendfsync always' ]);
+create_items($primary, 'postgres', $second, rows => 100);
+wait_for_worker($primary, 'postgres');
+my $main = $node;
+$node = $primary;
+becomes_allowed(1);
+$primary->backup('backup');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($primary, 'backup', has_streaming => 1);
+$standby->start;
+$second->fill(map { "item:$_" } 1 .. 100);
+$second->pause;
+change(7);
+$primary->wait_for_catchup($standby, 'replay', $primary->lsn('flush'));
+$primary->stop('immediate');
+$second->resume;
+$standby->promote;
+$node = $standby;
+wait_for_worker($standby, 'postgres');
+ok($second->wait_gone(map { "item:$_" } 1 .. 100), 'after a promotion everything is deleted that triggers name');
+change(8);
+like(slurp_file($standby->logfile), qr/cache_invalidate: reset: changes may have been lost with the ring/, 'and the log says why');
+$standby->stop;
+$node = $main;
 
 # --- Without it, a crash needs no reset
 
