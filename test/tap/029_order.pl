@@ -94,7 +94,7 @@ for my $mode (qw(fast immediate)) {
     wait_until('it is seen', sub { state_of('other') eq 'down' });
     change($id);
     heard($id, "a message comes before a stop ($mode)");
-    ok(wait_until('noted', sub { noted() }), 'and is noted as sent');
+    ok(wait_until('noted', sub { is_noted($node, 'postgres') }), 'and is noted as sent');
     $listener->quit;
     $node->stop($mode);
     $node->start;
@@ -103,14 +103,6 @@ for my $mode (qw(fast immediate)) {
     $other->start;
     heard($id, "it comes again after a stop ($mode), when the server is back");
     is($other->has("item:$id"), 0, 'after it deleted the key');
-}
-
-# Whether the watermark of now is younger than a second or two: what was sent before is in it.
-sub noted {
-    my $mark = q{SELECT max(xmin::text::bigint) FROM (SELECT xmin, batch FROM cache_invalidation_journal_0
-                 UNION ALL SELECT xmin, batch FROM cache_invalidation_journal_1) r WHERE get_byte(batch, 0) = 2};
-    my $batch = $mark =~ s/= 2/= 1/r;
-    return sql("SELECT coalesce(($mark) > ($batch), false)") eq 't';
 }
 
 # --- Afterwards nothing is left

@@ -11,7 +11,7 @@ use Test::More;
 
 use CacheInvalidate::Wait;
 
-our @EXPORT = qw(new_node configure create_items items_trigger worker_pid wait_for_worker target journal_pages stat_of
+our @EXPORT = qw(new_node configure create_items items_trigger worker_pid wait_for_worker target journal_pages stat_of is_noted
   wait_for_server kill_postmaster);
 
 # new_node(NAME, SETTING => VALUE...): initialized, not started. allows_streaming => 1 is an option, no setting;
@@ -102,6 +102,14 @@ sub journal_pages {
     return $node->safe_psql($database,
             "SELECT sum(pg_relation_size(oid) + pg_relation_size(reltoastrelid)) / current_setting('block_size')::int"
           . " FROM pg_class WHERE relname LIKE 'cache\\_invalidation\\_journal\\__'");
+}
+
+# Whether the journal's last watermark is younger than its last batch: what was delivered by then is remembered.
+sub is_noted {
+    my ($node, $database) = @_;
+    my $youngest = q{(SELECT max(xmin::text::bigint) FROM (SELECT xmin, batch FROM cache_invalidation_journal_0
+                      UNION ALL SELECT xmin, batch FROM cache_invalidation_journal_1) r WHERE get_byte(batch, 0) = %d)};
+    return $node->safe_psql($database, 'SELECT coalesce(' . sprintf("$youngest > $youngest", 2, 1) . ', false)') eq 't';
 }
 
 # Waits until the server takes connections, after it crashed and started again by itself.
