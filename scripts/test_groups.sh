@@ -16,7 +16,7 @@ copy_tree() {
   local name folder
   mkdir -p "$WORK"/{sql,expected,tap,tmp,locks} "$WORK"/test/{tap,isolation/expected}
   cp Makefile ./*.mk ./*.control "$WORK"/
-  for folder in sql expected test; do
+  for folder in sql expected test examples; do
     if [ -d $folder ]; then cp -R $folder "$WORK"/; fi  # git keeps no empty ones
   done
   for name in $(list REGRESS); do : >>"$WORK/expected/$name.out"; done
