@@ -79,7 +79,10 @@ my @urn = map { ($_) x $faults{$_}[0] } sort keys %faults;
 my ($count, %seen) = 0;
 my $end = time + $seconds;
 while (time < $end) {
-    $load->finish if $load->runs && !$load->{run}->pumpable;
+    if ($load->runs && $load->has_ended) {
+        $load->finish;
+        note('the load ended: ' . substr $load->said, -300);
+    }
     $load->start(ENDLESS) unless $load->runs;
     my $name = some(@urn);
     note(sprintf '%5.1f s left: %s', $end - time, $name);

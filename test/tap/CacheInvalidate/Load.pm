@@ -107,6 +107,9 @@ sub finish {
 
 sub runs { return defined $_[0]{run} }
 
+# By itself, as when its connections are lost. It is still to be finished.
+sub has_ended { return !is_running($_[0]{run}{KIDS}[0]{PID}) }
+
 # Whether it has not ended by itself yet.
 sub goes_on {
     my ($self) = @_;
