@@ -113,26 +113,33 @@ void Progress::continue_checkpoint() {
   for (std::size_t i = 1; i < checkpoints_.size() / 2; ++i) checkpoints_.erase(checkpoints_.begin() + static_cast<std::ptrdiff_t>(i));
 }
 
+// The newest of them that this position covers; nullptr: none does.
+const Progress::Checkpoint* Progress::newest_covered(std::uint64_t from, std::uint64_t position) const {
+  const Checkpoint* newest = nullptr;
+  for (const Checkpoint& checkpoint : checkpoints_) {
+    if (checkpoint.position >= from && checkpoint.position <= position) newest = &checkpoint;
+  }
+  return newest;
+}
+
 void Progress::apply_checkpoints() {
   // What was sent by an older one is on its way again.
   if (repetitions_ != feed_.repetitions()) checkpoints_.clear();
   repetitions_ = feed_.repetitions();
   std::uint64_t slowest = dispatcher_.signalled();
-  for (const Checkpoint& checkpoint : checkpoints_) {
-    if (checkpoint.position <= dispatcher_.signalled()) dispatcher_.signals_delivered = checkpoint.snapshot;
-  }
+  if (const Checkpoint* newest = newest_covered(0, dispatcher_.signalled())) dispatcher_.signals_delivered = newest->snapshot;
+  is_applied_ = checkpoints_.empty() || slowest >= checkpoints_.back().position;
   for (const auto& target : dispatcher_.targets()) {
     if (!target->enabled()) {
       if (!checkpoints_.empty()) target->delivered = checkpoints_.back().snapshot;
       continue;
     }
     // Messages that are to follow its deletes are forgotten by a crash: then the deletes are repeated too.
-    if (target->is_detached() || target->standing.owes_messages) continue;
-    slowest = std::min(slowest, target->settled());
-    for (const Checkpoint& checkpoint : checkpoints_) {
-      if (checkpoint.position < target->reliable_from || checkpoint.position > target->settled()) continue;
-      target->delivered = checkpoint.snapshot;
-    }
+    const bool waits = target->is_detached() || target->standing.owes_messages;
+    if (!waits) slowest = std::min(slowest, target->settled());
+    const Checkpoint* newest = waits ? nullptr : newest_covered(target->reliable_from, target->settled());
+    if (newest != nullptr) target->delivered = newest->snapshot;
+    if (!checkpoints_.empty() && newest != &checkpoints_.back()) is_applied_ = false;
   }
   while (checkpoints_.size() > 1 && checkpoints_[1].position <= slowest) checkpoints_.pop_front();
 }
@@ -192,7 +199,7 @@ void Progress::finish(TimestampTz now) {
 }
 
 bool Progress::is_settled() const {
-  return !pending_ && !feed_.has_prepared() && dispatcher_.position() == checkpoint_position_;
+  return !pending_ && is_applied_ && !feed_.has_prepared() && dispatcher_.position() == checkpoint_position_;
 }
 
 }  // namespace cache_invalidate::delivery

@@ -37,7 +37,7 @@ class Progress {
   // Takes what was handed over and writes what was delivered since the last watermark, before the worker ends.
   void finish(TimestampTz now);
 
-  // Nothing is to be remembered: no batch since the last checkpoint.
+  // Nothing is to be remembered: no batch since the last checkpoint, and everybody has what that covers.
   bool is_settled() const;
 
   // Writes a watermark if it would say anything new. In a transaction of its own.
@@ -58,6 +58,7 @@ class Progress {
   // Also looks for prepared transactions that have ended; then a scan begins instead.
   void begin_checkpoint(bool is_new);
   void continue_checkpoint();
+  const Checkpoint* newest_covered(std::uint64_t from, std::uint64_t position) const;
   void apply_checkpoints();
   core::Watermark current() const;
   static void find_watermark(void* context, int segment, std::string_view row);
@@ -76,6 +77,7 @@ class Progress {
   bool pending_drains_ = false;
   std::uint64_t checkpoint_position_ = 0;        // of the last one taken
 
+  bool is_applied_ = true;                       // the newest of them covers all that is owed
   std::uint64_t repetitions_ = 0;                // of messages, when the checkpoints were last looked at
 
   core::Watermark written_;

@@ -104,12 +104,13 @@ sub journal_pages {
           . " FROM pg_class WHERE relname LIKE 'cache\\_invalidation\\_journal\\__'");
 }
 
-# Whether the journal's last watermark is younger than its last batch: what was delivered by then is remembered.
+# Whether the journal's last watermark is younger than its last batch, if there is one: what was delivered by then is
+# remembered.
 sub is_noted {
     my ($node, $database) = @_;
     my $youngest = q{(SELECT max(xmin::text::bigint) FROM (SELECT xmin, batch FROM cache_invalidation_journal_0
                       UNION ALL SELECT xmin, batch FROM cache_invalidation_journal_1) r WHERE get_byte(batch, 0) = %d)};
-    return $node->safe_psql($database, 'SELECT coalesce(' . sprintf("$youngest > $youngest", 2, 1) . ', false)') eq 't';
+    return $node->safe_psql($database, 'SELECT ' . sprintf("coalesce($youngest > $youngest, $youngest IS NOT NULL)", 2, 1, 2)) eq 't';
 }
 
 # Waits until the server takes connections, after it crashed and started again by itself.
