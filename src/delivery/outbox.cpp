@@ -19,14 +19,17 @@ void Outbox::add(const core::BatchReader::Item& item, const core::BatchHeader& h
   pg_atomic_fetch_add_u64(&board_.counters.messages, 1);
   if (empty()) waiting_since_ = now;
   if (!held_) latency_.begin(position, committed);
-  // Nobody waits for what cannot leave: deletes go on.
-  if (is_full() && is_stuck() && !held_) give_up("too many messages wait");
+  make_room();
   if (header.part) {
     waiting_.add_part({*item.shape, item.operation, std::string(item.id), std::string(item.fields), header}, item.shape_number,
                       item.exact, position);
   } else {
     waiting_.add(*item.shape, item.operation, item.id, item.fields, header, position);
   }
+}
+
+void Outbox::make_room() {
+  if (is_full() && is_stuck()) give_up("too many messages wait");
 }
 
 // A reset message will stand for them.
@@ -65,7 +68,7 @@ bool Outbox::send(std::uint64_t position, TimestampTz now) {
 }
 
 void Outbox::take_next(std::uint64_t up_to) {
-  const auto most = static_cast<std::size_t>(settings::batch_size);
+  const auto most = std::min(static_cast<std::size_t>(settings::batch_size), kMostAtOnce);
   for (const auto* next = waiting_.front(); next != nullptr && next->position <= up_to && sending_.size() < most;
        next = waiting_.front()) {
     sending_.push_back(*next);

@@ -30,6 +30,9 @@ class Outbox {
   // Memory is bounded: no more batches until some have left, or were given up.
   bool is_full() const { return size() >= kMostWaiting || bytes() >= kMostBytes; }
 
+  // When it is full and nothing can leave: gives up what waits, since deletes wait with it.
+  void make_room();
+
   // Messages are held while a scan of the journal runs, and sorted and folded when it is done. If too many wait, the
   // oldest leave earlier.
   void hold(bool hold);
@@ -54,11 +57,14 @@ class Outbox {
   bool may_reset() const { return reset_due && !paused_ && notify_queue_.has_room(); }
 
  private:
+  static constexpr std::size_t kMostAtOnce = 1000;  // few enough for a connection that publishes them
+  static constexpr int kMostFailures = 3;
   static constexpr std::size_t kMostWaiting = 100000;
   static constexpr std::size_t kMostBytes = 64 * 1024 * 1024;
 
   bool is_due(TimestampTz now) const;
-  bool is_stuck() const { return paused_ || failures_ > 0; }
+  // A scan may go on when what is paused is resumed: its messages are all in the journal.
+  bool is_stuck() const { return held_ ? failures_ >= kMostFailures : paused_ || failures_ > 0; }
   void take_next(std::uint64_t up_to);
   bool send_taken(TimestampTz now);
   void publish();

@@ -108,13 +108,13 @@ void Target::note_trouble(const std::string& problem, const char* cure) {
 }
 
 void Target::owe_key(std::string_view key, std::string_view family, std::uint64_t position, TimestampTz now) {
-  if (owed() == 0) owed_since_ = now;
+  if (owed() == 0) owed_since_ = stalled_since_ = now;
   backlog_.add_key(key, family, position);
   keep_within_limit();
 }
 
 void Target::owe_pattern(std::string_view glob, std::string_view family, std::uint64_t position, TimestampTz now) {
-  if (owed() == 0) owed_since_ = now;
+  if (owed() == 0) owed_since_ = stalled_since_ = now;
   backlog_.add_pattern(glob, family, position);
 }
 
@@ -156,7 +156,7 @@ bool Target::is_waited_for(TimestampTz now) const {
   return now < waited_until();
 }
 
-TimestampTz Target::waited_until() const { return owed_since_ + settings::signal_timeout * kMillisecond; }
+TimestampTz Target::waited_until() const { return stalled_since_ + settings::signal_timeout * kMillisecond; }
 
 void Target::publish_status() {
   if (owed() == 0) told_widened_ = false;

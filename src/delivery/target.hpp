@@ -221,6 +221,7 @@ class Target {
   TimestampTz ready_at_ = 0;       // when this connection became ready; 0: it has not
   TimestampTz last_progress_ = 0;
   TimestampTz owed_since_ = 0;     // when the oldest unacknowledged key arrived
+  TimestampTz stalled_since_ = 0;  // since when something is owed and acknowledged() stands still
   Flight flight_;
   Flight second_flight_;
   std::deque<Command> commands_;   // not answered yet

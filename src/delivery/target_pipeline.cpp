@@ -124,6 +124,7 @@ bool Target::take_reply(const redis::Reply& reply, TimestampTz now) {
   }
   if (command.kind == Kind::publish) return take_published(reply, now);
   const std::size_t owed_before = owed();
+  const std::uint64_t acknowledged_before = acknowledged();
   const bool is_error = reply.kind == redis::Reply::Kind::error;
   if (is_error) {
     const Refusal refusal = refuse(reply, now);
@@ -138,6 +139,7 @@ bool Target::take_reply(const redis::Reply& reply, TimestampTz now) {
   if ((deletes && has_proved(now)) || owed() < owed_before) note_of_use();
   // Of what was collected meanwhile, at the latest.
   if (owed() < owed_before) owed_since_ = now;
+  if (acknowledged() > acknowledged_before) stalled_since_ = now;
   if (status_ != nullptr) {
     const bool swept = command.kind == Kind::swept && reply.kind == redis::Reply::Kind::integer;
     const std::uint64_t keys = swept ? static_cast<std::uint64_t>(reply.integer) : command.second ? 0 : command.keys;
