@@ -46,7 +46,7 @@ Target* Dispatcher::find(Oid server) {
   return nullptr;
 }
 
-void Dispatcher::set_targets(const std::vector<TargetDefinition>& definitions, const core::XidSnapshot& base) {
+void Dispatcher::set_targets(const std::vector<TargetDefinition>& definitions, const core::XidSnapshot& before) {
   std::vector<std::unique_ptr<Target>> next;
   for (journal::TargetStatus& status : board_.target) {
     const auto is_this = [&](const TargetDefinition& d) { return d.server == status.server; };
@@ -58,12 +58,12 @@ void Dispatcher::set_targets(const std::vector<TargetDefinition>& definitions, c
     if (known == targets_.end()) {
       next.push_back(std::make_unique<Target>(definition, claim_status(board_, definition.server)));
       next.back()->note_position(position_);
-      next.back()->start_behind(base);
+      next.back()->start_behind(before);
       continue;
     }
     const bool was_enabled = (*known)->enabled();
     if (!((*known)->definition() == definition)) (*known)->redefine(definition);
-    if (!was_enabled && (*known)->enabled()) (*known)->start_behind(base);
+    if (!was_enabled && (*known)->enabled()) (*known)->start_behind(before);
     next.push_back(std::move(*known));
   }
   targets_.swap(next);

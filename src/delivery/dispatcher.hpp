@@ -27,9 +27,9 @@ class Dispatcher {
       : board_(board), gate_(targets_), outbox_(board, gate_, targets_), errors_(board), probes_(board, targets_) {}
 
   // Makes the targets what the definitions say; what is owed to those that stay is still owed. Those that are new,
-  // or enabled again, have everything of `base` and read the rest from the journal: batches that name them may
-  // have been taken before they were known.
-  void set_targets(const std::vector<TargetDefinition>& definitions, const core::XidSnapshot& base);
+  // or enabled again, need nothing of `before` and read the rest from the journal: batches that name them may
+  // have been taken before they were known, even by a scan that has ended.
+  void set_targets(const std::vector<TargetDefinition>& definitions, const core::XidSnapshot& before);
   // What is paused by hand is kept, and not sent.
   void pause(const Pauses& pauses);
   // A batch named a server that is not known: the catalogs must be read before anything is concluded.

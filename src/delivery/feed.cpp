@@ -44,9 +44,10 @@ void Feed::begin_repetition() {
   filter_.repeats = dispatcher_.gate().take_repeats(dispatcher_.outbox().reset_due);
   if (filter_.repeats.empty()) return;
   ++repetitions_;
-  // Until they have left, they are owed again.
-  const auto older = [](const core::XidSnapshot& a, const core::XidSnapshot& b) { return a.xmax < b.xmax; };
-  dispatcher_.signals_delivered = *std::min_element(filter_.repeats.begin(), filter_.repeats.end(), older);
+  // Until they have left, they are owed again; so is still what has not left at all.
+  for (const core::XidSnapshot& repeat : filter_.repeats) {
+    if (repeat.xmax < dispatcher_.signals_delivered.xmax) dispatcher_.signals_delivered = repeat;
+  }
 }
 
 void Feed::begin_target_scan(const pg::Extension& extension, Target& target) {
@@ -154,6 +155,9 @@ void Feed::take_entry(const journal::RingEntry& entry, TimestampTz now) {
   }
   // Parts of the same transaction may still come by the journal.
   if (!ring_only) recent_.insert(entry.xid);
+  if (ring_only) dispatcher_.gate().note_volatile(dispatcher_.position());
+  // No scan brings it to a server that is not known yet.
+  if (ring_only && dispatcher_.lacks_servers()) pg_atomic_write_u32(&slot_.volatile_lost, 1);
   dispatcher_.end_batch(committed);
 }
 
@@ -167,13 +171,15 @@ bool Feed::pump_ring(TimestampTz now) {
   return true;
 }
 
-void Feed::drain_ring(TimestampTz now) {
+bool Feed::drain_ring(TimestampTz now) {
   const std::uint64_t end = board_.ring()->reserved();
   while (board_.ring()->consumed() < end && pump_ring(now)) {
   }
+  return board_.ring()->consumed() >= end;
 }
 
 bool Feed::pump(TimestampTz now) {
+  dispatcher_.outbox().make_room();
   if (dispatcher_.is_full()) return false;
   const bool more = pump_ring(now);
   return (scan_.active() && pump_scan(now)) || more;

@@ -32,8 +32,9 @@ class Feed {
   // Takes a bounded number of batches; true: there may be more right now. Starts and ends transactions of its
   // own when it reads the journal.
   bool pump(TimestampTz now);
-  // Takes all that the ring holds now, into memory only. No transaction.
-  void drain_ring(TimestampTz now);
+  // Takes all that the ring holds now, into memory only. No transaction. False: some of it is not ready to be taken, and
+  // nothing behind that can be.
+  bool drain_ring(TimestampTz now);
 
   // How many scans for all have begun, and how many of them repeat messages.
   std::uint64_t full_scans() const { return full_scans_; }

@@ -48,6 +48,7 @@ void Gate::note_sent(std::uint64_t position, TimestampTz now) {
     if (!standing.passed) standing.passed_at = now;
     standing.passed = true;
     standing.passed_position = std::max(standing.passed_position, position);
+    if (volatile_position_ > target->acknowledged()) standing.reset_due = true;
     if (standing.owes_messages) continue;
     standing.owes_messages = true;
     standing.repeat_from = target->delivered;
@@ -66,8 +67,10 @@ void Gate::settle(std::uint64_t position) {
       if (!standing.owes_messages) standing.repeat_from = target->delivered;
       standing.owes_messages = true;
       standing.passed_position = std::max(standing.passed_position, position);
+      // Which of them were lost is not known.
+      if (volatile_position_ > 0) standing.reset_due = true;
     }
-    if (target->is_up() && !target->is_detached() && target->settled() >= position) target->presumed_lost = false;
+    if (target->is_up() && !target->is_detached() && target->settled() >= target->reliable_from) target->presumed_lost = false;
     if (!standing.passed || !target->is_up() || target->is_detached()) continue;
     const bool answers = target->contact() > standing.passed_at;
     if (answers && target->owed() <= static_cast<std::size_t>(settings::batch_size)) standing.passed = false;

@@ -37,6 +37,9 @@ class Gate {
   // It is told everything again that the journal has; then the messages too.
   void note_behind(Target& target);
 
+  // The batch at `position` is in no journal: its messages cannot be repeated, so a reset message stands for them.
+  void note_volatile(std::uint64_t position) { volatile_position_ = position; }
+
   // The journal loses them: a reset message stands for what targets still owe.
   void give_up_repeats();
 
@@ -52,6 +55,7 @@ class Gate {
 
   const Targets& targets_;
   bool is_open_ = false;
+  std::uint64_t volatile_position_ = 0;  // of the last such batch
 };
 
 }  // namespace cache_invalidate::delivery

@@ -24,7 +24,11 @@ bool SegmentKeeper::is_crowded() const { return bytes() >= limit() / 2; }
 
 void SegmentKeeper::measure() {
   const WorkerTransaction transaction("measuring the journal");
-  for (int i = 0; i < 2; ++i) pages_[i] = journal::pages(transaction.extension(), i);
+  for (int i = 0; i < 2; ++i) {
+    // Deletes do not wait for who holds it: it is as large as it was.
+    if (!ConditionalLockRelationOid(transaction.extension().journal[i], AccessShareLock)) continue;
+    pages_[i] = journal::pages(transaction.extension(), i);
+  }
   transaction.commit();
 }
 
@@ -68,9 +72,11 @@ bool SegmentKeeper::try_truncate(int segment, TimestampTz now) {
     truncate_pause_ = 0;
     // No writer is left in this segment, and each has handed over: now we can know all that it owes. One that
     // was prepared may have been committed since, by somebody who hands nothing over.
-    feed_.drain_ring(now);
-    if (!feed_.must_read_journal() && !feed_.has_ended_prepared(journal::take_snapshot()) && !dispatcher_.lacks_servers() &&
+    const bool is_drained = feed_.drain_ring(now);
+    if (is_drained && !feed_.must_read_journal() && !feed_.has_ended_prepared(journal::take_snapshot()) && !dispatcher_.lacks_servers() &&
         may_truncate(segment, now)) {
+      // It is not undone by a crash: the watermark that stands elsewhere now must not be either.
+      XLogFlush(XactLastCommitEnd);
       journal::truncate(transaction.extension(), segment);
       discarded_until_ = std::max(discarded_until_, feed_.last(segment).time);
       feed_.forget_last(segment);
@@ -108,8 +114,8 @@ bool SegmentKeeper::copy_forward(int segment, TimestampTz now) {
   const WorkerTransaction transaction("copying the journal forward");
   bool done = false;
   if (journal::try_lock_for_truncate(transaction.extension(), segment)) {
-    feed_.drain_ring(now);
-    if (!feed_.must_read_journal() && !feed_.has_ended_prepared(journal::take_snapshot()) && !dispatcher_.lacks_servers()) {
+    const bool is_drained = feed_.drain_ring(now);
+    if (is_drained && !feed_.must_read_journal() && !feed_.has_ended_prepared(journal::take_snapshot()) && !dispatcher_.lacks_servers()) {
       const int active = write_owed_copy(transaction.extension(), dispatcher_, 1 - segment, limit() / 4);
       if (dispatcher_.signalled() < feed_.last(segment).position) dispatcher_.outbox().give_up("the journal is at its limit");
       dispatcher_.gate().give_up_repeats();

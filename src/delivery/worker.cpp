@@ -11,6 +11,7 @@
 #include "delivery/signals.hpp"
 #include "delivery/transactions.hpp"
 #include "delivery/waiter.hpp"
+#include "journal/scan.hpp"
 #include "pg/background.hpp"
 #include "pg/guard.hpp"
 #include "pg/settings.hpp"
@@ -35,6 +36,7 @@ struct Worker {
   Waiter waiter;
   std::unique_ptr<RingOnly> ring_only;
   std::vector<TargetDefinition> definitions;
+  core::XidSnapshot definitions_at;  // taken before they were read
   Pauses pauses;
   TimestampTz next_sweep = 0;
   TimestampTz next_tick = 0;
@@ -120,10 +122,15 @@ void read_catalogs(TimestampTz now) {
     journal::request_probe(MyDatabaseId);
     proc_exit(0);
   }
+  core::XidSnapshot now_read = journal::take_snapshot();
+  // Older than the base, so no less than that holds for it.
+  now_read.written_before = worker->feed->base().written_before;
   read_targets(extension, worker->definitions);
   const bool is_locked = !read_pauses(extension, worker->pauses);
   transaction.commit();
-  worker->dispatcher->set_targets(worker->definitions, worker->feed->base());
+  // What names a server that was not known then has committed since.
+  worker->dispatcher->set_targets(worker->definitions, worker->definitions_at);
+  worker->definitions_at = now_read;
   worker->dispatcher->pause(worker->pauses);
   if (is_locked) worker->next_sweep = now + kTick;
 }
@@ -187,14 +194,16 @@ void finish(TimestampTz now) {
       return worker->ring_only->is_quiet() && worker->board->ring()->used() == 0 &&
              worker->dispatcher->is_delivered(worker->dispatcher->position());
     };
+    // What is in the journal only is older: the next worker reads it, so it tells what came behind that as well.
+    const auto signals = [&now] { return !worker->feed->is_overtaken() && worker->dispatcher->signal(now); };
     for (; !is_done() && now < end; now = GetCurrentTimestamp()) {
       worker->feed->drain_ring(now);
       worker->dispatcher->advance(now);
-      worker->dispatcher->signal(now);
+      signals();
       worker->waiter.wait(worker->dispatcher->targets(), kFarewellStep);
     }
     worker->dispatcher->gate().open();
-    while (worker->dispatcher->signal(now)) {
+    while (signals()) {
     }
     if (worker->ring_only->is_quiet() && worker->board->ring()->used() == 0) {
       if (!is_done()) worker->segments->bequeath(now);
@@ -260,8 +269,9 @@ void run_cycle() {
   TimestampTz now = GetCurrentTimestamp();
   handle_requests(now);
   start_scans();
-  worker->ring_only->run(worker->segments->is_full());
+  // Before a watermark says who it is now.
   replay_forgotten();
+  worker->ring_only->run(worker->segments->is_full());
   if (!worker->feed->is_scanning_for_all()) make_resets();
   const bool more = worker->feed->pump(now);
   // A batch may come from after a change of the catalogs that we have not seen: before anything is sent.
@@ -275,7 +285,8 @@ void run_cycle() {
   now = GetCurrentTimestamp();
   if (signalled) worker->board->last_delivery = now;
   const TimestampTz deadline = std::min({worker->dispatcher->deadline(now), worker->next_tick, worker->next_sweep});
-  const bool busy = more || signalled || overtaken || worker->dispatcher->outbox().may_reset() || (worker->feed->must_read_journal() && !worker->dispatcher->is_full());
+  const bool resets = worker->dispatcher->outbox().may_reset() && !worker->feed->is_scanning_for_all();
+  const bool busy = more || signalled || overtaken || resets || (worker->feed->must_read_journal() && !worker->dispatcher->is_full());
   worker->waiter.wait(worker->dispatcher->targets(), busy ? 0 : milliseconds_until(now, deadline));
 }
 
