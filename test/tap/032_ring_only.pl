@@ -106,6 +106,19 @@ $redis->start;
 ok($redis->wait_gone(map { "item:$_" } 40 .. 45), 'what was owed at a clean stop is deleted afterwards');
 is($redis->has('item:46'), 1, 'without a reset');
 
+# --- Redis is down for a while: the messages of that time cannot be repeated
+
+becomes_allowed(51);
+$redis->kill9;
+ok(wait_until('it is seen', sub { target($node, 'postgres', 'state') eq 'down' }), 'Redis is down');
+$before = journalled();
+change(52);
+heard(52, 'messages do not wait for it');
+is(journalled(), $before, 'the change is not in the journal');
+$redis->start;
+ok($redis->wait_gone('item:52'), 'when it is back its key is deleted');
+ok(scalar $listener->take_until('reset', sub { ($_[0]{type} // '') eq 'reset' }), 'and a reset message follows');
+
 # --- Crashes
 
 for my $kill (qw(server worker)) {

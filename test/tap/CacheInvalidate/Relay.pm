@@ -18,7 +18,7 @@ my %answers = (
     greets  => "220 mail.example.org ESMTP\r\n",
 );
 
-# new(REDIS, MODE, CUTS...): "pass", "cut", or one of those above.
+# new(REDIS, MODE, CUTS...): "pass", "cut", "endless", where no SCAN comes to its end, or one of those above.
 sub new {
     my ($class, $redis, $mode, @cuts) = @_;
     my $path   = "$redis->{dir}/relay" . scalar @processes;
@@ -28,7 +28,7 @@ sub new {
         $SIG{PIPE} = 'IGNORE';
         while (my $client = $socket->accept) {
             my $limit = $mode eq 'cut' ? shift @cuts : undef;
-            eval { _serve($client, $redis, $answers{$mode}, $limit) };
+            eval { _serve($client, $redis, $answers{$mode}, $limit, $mode eq 'endless') };
         }
         POSIX::_exit(0);
     }
@@ -41,12 +41,17 @@ sub url { return $_[0]{url} }
 my %input;
 
 sub _serve {
-    my ($client, $redis, $answer, $limit) = @_;
+    my ($client, $redis, $answer, $limit, $endless) = @_;
     %input = ();
     my $server = IO::Socket::UNIX->new(Peer => $redis->{path}) or die;
     while (my $command = _message($client)) {
         if ($answer) {
             syswrite $client, $answer;
+            next;
+        }
+        if ($endless and $command =~ /\A\*\d+\r\n\$4\r\nSCAN\r/) {
+            select undef, undef, undef, 0.01;
+            syswrite $client, "*2\r\n\$1\r\n7\r\n*0\r\n";
             next;
         }
         syswrite $server, $command;
