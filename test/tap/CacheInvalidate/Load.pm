@@ -124,7 +124,7 @@ sub said { return $_[0]{said} }
 sub wait_for_progress {
     my ($self, $keys) = @_;
     my $size = $self->{redis}->command('DBSIZE');
-    return wait_until("$keys keys are deleted", sub { $self->{redis}->command('DBSIZE') <= $size - $keys || !$self->{run}->pumpable });
+    return wait_until("$keys keys are deleted", sub { $self->{redis}->command('DBSIZE') <= $size - $keys || $self->has_ended });
 }
 
 # After the load: the sentinel goes through, and then exactly the keys of committed changes are gone.

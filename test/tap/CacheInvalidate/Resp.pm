@@ -31,7 +31,7 @@ sub pipeline {
     }
     local $SIG{PIPE} = 'IGNORE';
     while (length $output) {
-        my $sent = syswrite $self->{socket}, $output;
+        my $sent = _uninterrupted(sub { syswrite $self->{socket}, $output });
         croak "sending to Redis: $!" unless $sent;
         substr $output, 0, $sent, '';
     }
@@ -49,10 +49,19 @@ sub command {
 # What the server says by itself, after MONITOR.
 sub reply { return $_[0]->_reply }
 
+# A child that stops or ends interrupts what waits: since PostgreSQL 17 the server's test modules catch SIGCHLD.
+sub _uninterrupted {
+    my ($call) = @_;
+    my $result;
+    do { $! = 0; $result = $call->() } until $result || !$!{EINTR};
+    return $result;
+}
+
 sub _more {
     my ($self) = @_;
-    croak 'Redis does not answer' unless IO::Select->new($self->{socket})->can_read($self->{patience});
-    my $read = sysread $self->{socket}, $self->{input}, 1 << 20, length $self->{input};
+    my $readable = IO::Select->new($self->{socket});
+    croak 'Redis does not answer' unless _uninterrupted(sub { scalar $readable->can_read($self->{patience}) });
+    my $read = _uninterrupted(sub { sysread $self->{socket}, $self->{input}, 1 << 20, length $self->{input} });
     croak 'Redis closed the connection' unless $read;
 }
 
