@@ -69,7 +69,9 @@ bool SegmentKeeper::try_truncate(int segment, TimestampTz now) {
   truncate_pause_ = std::min(std::max(2 * truncate_pause_, kSecond), kLongestPause);
   next_truncate_ = now + truncate_pause_;
   if (journal::try_lock_for_truncate(transaction.extension(), segment)) {
+    // What else may be in the way, such as a scan for what was prepared, is soon over.
     truncate_pause_ = 0;
+    next_truncate_ = now + kSecond;
     // No writer is left in this segment, and each has handed over: now we can know all that it owes. One that
     // was prepared may have been committed since, by somebody who hands nothing over.
     const bool is_drained = feed_.drain_ring(now);
