@@ -38,6 +38,7 @@ std::string Watermark::encode() const {
   out.push_back(static_cast<char>(kWatermarkVersion));
   put_varint(out, sequence);
   put_varint(out, system);
+  put_varint(out, static_cast<std::uint64_t>(discarded_until));
   out.push_back(static_cast<char>(ring_only));
   put_varint(out, entries.size());
   const Entry* previous = nullptr;
@@ -59,6 +60,7 @@ Result<Watermark> Watermark::decode(std::string_view bytes) {
   if (reader.byte() != kWatermarkVersion) return damaged;
   mark.sequence = reader.varint();
   mark.system = reader.varint();
+  mark.discarded_until = static_cast<std::int64_t>(reader.varint());
   mark.ring_only = reader.byte() != 0;
   const std::uint64_t count = reader.varint();
   for (std::uint64_t i = 0; i < count && reader.ok(); ++i) {

@@ -27,12 +27,13 @@ struct Watermark {
   };
   std::uint64_t sequence = 0;
   std::uint64_t system = 0;  // the cluster that wrote it: the numbers of another one's servers are not ours
+  std::int64_t discarded_until = 0;  // batches taken up to this time left the journal before their replay window was over
   bool ring_only = false;  // there may be batches that are not in the journal: whoever cannot know resets the caches
   std::vector<Entry> entries;
 
   const Entry* find(std::uint32_t target) const;
   // Says the same, whatever the number.
-  bool equals(const Watermark& other) const { return system == other.system && ring_only == other.ring_only && entries == other.entries; }
+  bool equals(const Watermark& other) const { return system == other.system && discarded_until == other.discarded_until && ring_only == other.ring_only && entries == other.entries; }
   std::string encode() const;
   static Result<Watermark> decode(std::string_view bytes);
 };

@@ -39,6 +39,7 @@ class Gate {
 
   // The batch at `position` is in no journal: its messages cannot be repeated, so a reset message stands for them.
   void note_volatile(std::uint64_t position) { volatile_position_ = position; }
+  std::uint64_t volatile_position() const { return volatile_position_; }
 
   // The journal loses them: a reset message stands for what targets still owe.
   void give_up_repeats();

@@ -42,6 +42,7 @@ void Progress::load() {
     return;
   }
   ring_only_ = written_.ring_only;
+  discarded_until_ = written_.discarded_until;
   if (ring_only_) loss_ = "changes may have been lost with the ring";
   const core::Watermark::Entry* signals = written_.find(0);
   if (signals == nullptr) return;
@@ -51,6 +52,7 @@ void Progress::load() {
     const core::Watermark::Entry* entry = written_.find(target->server());
     if (entry == nullptr) continue;
     target->delivered = entry->snapshot;
+    target->presumed_lost = entry->snapshot == core::XidSnapshot();  // it is owed all that there is
     target->expect_identity(entry->identity);
     target->reliable_from = std::numeric_limits<std::uint64_t>::max();  // until the first scan is done
     // Messages may have left that its deletes have not caught up with.
@@ -148,6 +150,7 @@ core::Watermark Progress::current() const {
   core::Watermark mark;
   mark.sequence = written_.sequence + 1;
   mark.system = GetSystemIdentifier();
+  mark.discarded_until = discarded_until_;
   mark.ring_only = ring_only_;
   mark.entries.push_back({0, dispatcher_.signals_delivered, dispatcher_.outbox().reset_due});
   for (const auto& target : dispatcher_.targets()) {

@@ -10,6 +10,7 @@
 // ended in it, is waited for; then the ring is taken as far as it was filled.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <vector>
@@ -46,6 +47,9 @@ class Progress {
   int segment() const { return watermark_segment_; }
   // Writes one in the running transaction, wherever that may be.
   void write(const pg::Extension& extension);
+  // Batches taken up to then left the journal though a replay might have needed them. In watermarks from the next one on.
+  TimestampTz discarded_until() const { return discarded_until_; }
+  void note_discarded(TimestampTz time) { discarded_until_ = std::max(discarded_until_, time); }
   // From the next watermark on it says that there may be batches which are not in the journal.
   void set_ring_only(bool ring_only) { ring_only_ = ring_only; }
 
@@ -84,6 +88,7 @@ class Progress {
   int watermark_segment_ = -1;                   // where the last one stands
   const char* loss_ = nullptr;
   bool ring_only_ = false;
+  TimestampTz discarded_until_ = 0;
 };
 
 }  // namespace cache_invalidate::delivery

@@ -8,6 +8,7 @@
 
 #include <vector>
 
+#include "delivery/dispatcher.hpp"
 #include "delivery/progress.hpp"
 #include "journal/shared.hpp"
 
@@ -15,12 +16,14 @@ namespace cache_invalidate::delivery {
 
 class RingOnly {
  public:
-  RingOnly(journal::DatabaseSlot& slot, Progress& progress) : slot_(slot), progress_(progress) {}
+  RingOnly(journal::DatabaseSlot& slot, journal::Board& board, Dispatcher& dispatcher, Progress& progress)
+      : slot_(slot), board_(board), dispatcher_(dispatcher), progress_(progress) {}
 
   // At the start, when the watermark has been read.
   void start();
-  // Each cycle: allows what is asked for, notices losses. Transactions of its own.
-  void run(bool journal_is_full);
+  // Each cycle: allows what is asked for, takes the word back when nobody has used it for a while, notices losses.
+  // Transactions of its own.
+  void run(bool journal_is_full, TimestampTz now);
 
   // Batches were lost, and no reset made up for it yet: why, in a few words; nullptr: none.
   const char* loss() const { return loss_; }
@@ -30,16 +33,26 @@ class RingOnly {
   void note_reset();
 
   // Before the worker ends. After forbid(), is_quiet() tells when all that were allowed have handed over or given up.
-  bool is_allowed() const { return is_allowed_; }
+  bool is_in_use() const { return is_allowed_ || is_ending_; }
   void forbid();
   bool is_quiet();
   // Everything is delivered or in the journal: the next watermark may say so.
   void take_back() { progress_.set_ring_only(false); }
 
  private:
+  void tell_writers(bool journal_is_full);
+  void allow();
+  void end_if_idle(TimestampTz now);
+
   journal::DatabaseSlot& slot_;
+  journal::Board& board_;
+  Dispatcher& dispatcher_;
   Progress& progress_;
   bool is_allowed_ = false;
+  bool is_ending_ = false;             // forbidden, and the word not taken back yet
+  std::uint64_t ring_end_ = 0;         // then: what was handed over before
+  std::uint64_t used_position_ = 0;    // of the last batch that came so
+  TimestampTz used_at_ = 0;
   const char* loss_ = nullptr;
   std::vector<journal::Announced> writers_;  // who may have been allowed when it was forbidden
 };

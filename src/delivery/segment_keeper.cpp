@@ -40,24 +40,29 @@ TimestampTz SegmentKeeper::kept_until(int segment) const {
   return std::any_of(dispatcher_.targets().begin(), dispatcher_.targets().end(), is_used) ? last.time + replay_window() : 0;
 }
 
-// By what is known now. The window of a target ends when it was last seen: it may have been restarted since.
-bool SegmentKeeper::may_truncate(int segment, TimestampTz now) const {
-  const Feed::Last& last = feed_.last(segment);
-  if (!dispatcher_.is_delivered(last.position)) return false;
+// The window of a target ends when it was last seen: it may have been restarted since.
+bool SegmentKeeper::is_kept(int segment, TimestampTz now) const {
   const TimestampTz kept = kept_until(segment);
-  if (kept == 0 || is_crowded()) return true;
-  bool all = true;
+  bool any = false;
   for (const auto& target : dispatcher_.targets()) {
-    if (!target->enabled() || target->contact() >= kept) continue;
+    if (kept == 0 || !target->enabled() || target->contact() >= kept) continue;
     if (now >= kept) target->check_soon();
-    all = false;
+    any = true;
   }
-  return all;
+  return any;
+}
+
+// By what is known now.
+bool SegmentKeeper::may_truncate(int segment, TimestampTz now) const {
+  return dispatcher_.is_delivered(feed_.last(segment).position) && (is_crowded() || !is_kept(segment, now));
 }
 
 bool SegmentKeeper::try_truncate(int segment, TimestampTz now) {
   if (now < next_truncate_ || !may_truncate(segment, now)) return false;
-  if (progress_.segment() == segment) {
+  // Before it is gone: a crash must not make anybody believe that it is there.
+  const bool is_early = is_kept(segment, now);
+  if (is_early) progress_.note_discarded(feed_.last(segment).time);
+  if (is_early || progress_.segment() == segment) {
     const WorkerTransaction transaction("writing the watermark");
     progress_.write(transaction.extension());
     transaction.commit();
@@ -76,11 +81,10 @@ bool SegmentKeeper::try_truncate(int segment, TimestampTz now) {
     // was prepared may have been committed since, by somebody who hands nothing over.
     const bool is_drained = feed_.drain_ring(now);
     if (is_drained && !feed_.must_read_journal() && !feed_.has_ended_prepared(journal::take_snapshot()) && !dispatcher_.lacks_servers() &&
-        may_truncate(segment, now)) {
+        may_truncate(segment, now) && (!is_early || feed_.last(segment).time <= progress_.discarded_until())) {
       // It is not undone by a crash: the watermark that stands elsewhere now must not be either.
       XLogFlush(XactLastCommitEnd);
       journal::truncate(transaction.extension(), segment);
-      discarded_until_ = std::max(discarded_until_, feed_.last(segment).time);
       feed_.forget_last(segment);
       pg_atomic_fetch_add_u64(&board_.counters.truncations, 1);
       done = true;
@@ -121,10 +125,10 @@ bool SegmentKeeper::copy_forward(int segment, TimestampTz now) {
       const int active = write_owed_copy(transaction.extension(), dispatcher_, 1 - segment, limit() / 4);
       if (dispatcher_.signalled() < feed_.last(segment).position) dispatcher_.outbox().give_up("the journal is at its limit");
       dispatcher_.gate().give_up_repeats();
+      progress_.note_discarded(feed_.last(segment).time);
       progress_.write(transaction.extension());
       if (active == 1 - segment && progress_.segment() == active) {
         feed_.note_last(active, dispatcher_.position(), now);
-        discarded_until_ = std::max(discarded_until_, feed_.last(segment).time);
         feed_.forget_last(segment);
         done = true;
       }

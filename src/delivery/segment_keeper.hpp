@@ -29,14 +29,12 @@ class SegmentKeeper {
 
   // The journal is at its limit.
   bool is_full() const { return is_full_; }
-  // Batches taken up to then are in the journal no more, though the replay window may reach back to them.
-  TimestampTz discarded_until() const { return discarded_until_; }
-
  private:
   std::uint64_t bytes() const { return (static_cast<std::uint64_t>(pages_[0]) + pages_[1]) * BLCKSZ; }
   bool is_crowded() const;
   TimestampTz kept_until(int segment) const;
   bool presume_lost();
+  bool is_kept(int segment, TimestampTz now) const;
   bool may_truncate(int segment, TimestampTz now) const;
   bool try_truncate(int segment, TimestampTz now);
   bool copy_forward(int segment, TimestampTz now);
@@ -53,7 +51,6 @@ class SegmentKeeper {
   TimestampTz rotated_ = 0;
   TimestampTz truncate_pause_ = 0;
   TimestampTz next_truncate_ = 0;
-  TimestampTz discarded_until_ = 0;
   bool is_full_ = false;
 };
 

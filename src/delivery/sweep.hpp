@@ -51,6 +51,7 @@ class Sweep {
 
   // The oldest of those deletes was answered.
   void note_deleted();
+  bool has_deletes() const { return !deletes_.empty(); }
   // It was refused because of one of its keys: appends a delete for each of them, the newest now.
   void single_out(redis::Connection& connection, Prefixes prefixes, bool use_del);
 

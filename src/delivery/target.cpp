@@ -63,6 +63,7 @@ void Target::set_idle_state() {
 }
 
 void Target::retry_now() {
+  sweep_after_ = 0;
   backoff_.reset();
   retry_at_ = 0;
 }

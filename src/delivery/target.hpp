@@ -162,6 +162,7 @@ class Target {
     std::uint32_t acknowledged = 0;
   };
   enum class Refusal { fatal, sent_again, given_up };
+  void put_off_sweep(const Command& command, const redis::Reply& reply, TimestampTz now);
   void send_more(TimestampTz now);
   void send_keys(bool second);
   void send_sweep(bool second);
@@ -215,6 +216,7 @@ class Target {
   journal::TargetState state_ = journal::TargetState::connecting;
   std::string problem_;
   std::vector<std::string> told_;  // problems that were logged since it was last up
+  TimestampTz sweep_after_ = 0;    // SCAN was refused: not before
   std::string trouble_;            // that was last noted while it is up
   TimestampTz retry_at_ = 0;
   TimestampTz opened_at_ = 0;

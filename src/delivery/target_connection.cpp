@@ -170,7 +170,9 @@ TimestampTz Target::deadline() const {
   TimestampTz later = std::min({health_due_, second_keys_.due(), second_patterns_.due()});
   if (state_ != journal::TargetState::up && owed() == 0) later = std::min(later, ready_at_ + kProbation);
   if (!commands_.empty()) return std::min(later, last_progress_ + options_.command_timeout * kMillisecond);
-  if (collected() > 0) return std::min(later, owed_since_ + settings::batch_window * kMillisecond);
+  if (sweep_after_ != 0) later = std::min(later, sweep_after_);
+  const bool waits = sweep_after_ != 0 && backlog_.keys().collecting() == 0;
+  if (collected() > 0 && !waits) return std::min(later, owed_since_ + settings::batch_window * kMillisecond);
   return later;
 }
 

@@ -12,6 +12,7 @@ constexpr std::uint32_t kKeysPerCommand = 128;  // leases count; a long command 
 constexpr std::size_t kUnsentLimit = 256 * 1024;
 constexpr std::size_t kMostSecondPatterns = 1000;  // more are one for all keys
 constexpr TimestampTz kMillisecond = 1000;
+constexpr TimestampTz kSweepPause = 30000 * kMillisecond;
 
 }  // namespace
 
@@ -24,7 +25,8 @@ void Target::send_more(TimestampTz now) {
     flight_ = Flight();
   }
   send_keys(false);
-  if (due || sweep_.is_running()) send_sweep(false);
+  if (now >= sweep_after_) sweep_after_ = 0;
+  if ((due || sweep_.is_running()) && sweep_after_ == 0) send_sweep(false);
   send_second_deletes(now);
   if (!connection_->flush()) fail(connection_->failure(), now);
 }
@@ -72,7 +74,7 @@ void Target::send_second_deletes(TimestampTz now) {
       repeated_patterns_.add(std::string(second_patterns_.key(i)), 0, 1);
     }
   }
-  if (second_patterns_.in_flight() > 0) send_sweep(true);
+  if (second_patterns_.in_flight() > 0 && sweep_after_ == 0) send_sweep(true);
 }
 
 // The set in flight was acknowledged: it goes again later. Where more keys wait for that than may be, their families do.
@@ -197,6 +199,10 @@ Target::Refusal Target::refuse(const redis::Reply& reply, TimestampTz now) {
     send_again(command, command.keys);
     return Refusal::sent_again;
   }
+  if (!deletes && redis::classify_error(reply.text) == redis::ReplyClass::configuration && !sweep_of(command).has_deletes()) {
+    put_off_sweep(command, reply, now);
+    return Refusal::sent_again;
+  }
   if (!deletes || redis::classify_error(reply.text) != redis::ReplyClass::poison) {
     fail_command(command, reply, now);
     return Refusal::fatal;
@@ -209,6 +215,14 @@ Target::Refusal Target::refuse(const redis::Reply& reply, TimestampTz now) {
   }
   note_trouble("a key was refused with " + redis::first_word(reply.text) + " and is given up", redis::cure_for_reply(reply.text));
   return Refusal::given_up;
+}
+
+// A user who may not SCAN may still delete: patterns wait, keys go on.
+void Target::put_off_sweep(const Command& command, const redis::Reply& reply, TimestampTz now) {
+  commands_.pop_front();
+  sweep_of(command).put_back();
+  sweep_after_ = now + kSweepPause;
+  note_trouble("SCAN was answered with " + redis::first_word(reply.text) + ": patterns wait", redis::cure_for_reply(reply.text));
 }
 
 // The keys of the oldest command, in commands of so many.

@@ -152,7 +152,7 @@ void start() {
   worker->progress = std::make_unique<Progress>(*worker->slot, *worker->board, *worker->dispatcher, *worker->feed);
   worker->segments =
       std::make_unique<SegmentKeeper>(*worker->slot, *worker->board, *worker->dispatcher, *worker->feed, *worker->progress);
-  worker->ring_only = std::make_unique<RingOnly>(*worker->slot, *worker->progress);
+  worker->ring_only = std::make_unique<RingOnly>(*worker->slot, *worker->board, *worker->dispatcher, *worker->progress);
   read_catalogs(GetCurrentTimestamp());
   worker->progress->load();
   worker->ring_only->start();
@@ -179,7 +179,7 @@ void make_resets() {
 
 // A server that came back with older data than it had.
 void replay_forgotten() {
-  if (worker->dispatcher->replay_forgotten(worker->segments->discarded_until())) return;
+  if (worker->dispatcher->replay_forgotten(worker->progress->discarded_until())) return;
   worker->ring_only->note_loss("a server came back with older data than the journal reaches back to");
 }
 
@@ -187,7 +187,7 @@ void replay_forgotten() {
 // written there.
 void finish(TimestampTz now) {
   HOLD_INTERRUPTS();
-  if (worker->ring_only->is_allowed()) {
+  if (worker->ring_only->is_in_use()) {
     worker->ring_only->forbid();
     const TimestampTz end = now + kLongestFarewell;
     const auto is_done = [] {
@@ -271,7 +271,7 @@ void run_cycle() {
   start_scans();
   // Before a watermark says who it is now.
   replay_forgotten();
-  worker->ring_only->run(worker->segments->is_full());
+  worker->ring_only->run(worker->segments->is_full(), now);
   if (!worker->feed->is_scanning_for_all()) make_resets();
   const bool more = worker->feed->pump(now);
   // A batch may come from after a change of the catalogs that we have not seen: before anything is sent.

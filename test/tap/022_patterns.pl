@@ -163,5 +163,23 @@ ok(wait_until('swept', sub { target($node, 'postgres', q(state = 'up' AND patter
 is_deeply([ grep { /^item:/ } $locked->keys ], [], 'what it may delete is gone');
 like(target($node, 'postgres', 'problem'), qr/NOPERM/, 'that it may not delete all shows');
 
+# --- A user who may not look for keys
+
+$locked->command('ACL', 'SETUSER', 'invalidator', '-scan');
+$locked->fill('item:1', 'item:2');
+my $before = target($node, 'postgres', 'connections');
+invalidate(['item:*'], 'item:1');
+ok($locked->wait_gone('item:1'), 'keys go on');
+ok(wait_until('shown', sub { target($node, 'postgres', 'problem') =~ /SCAN was answered with NOPERM/ }), 'that patterns wait shows');
+like(target($node, 'postgres', 'cure'), qr/\+scan/, 'with its cure');
+is(target($node, 'postgres', 'patterns_pending'), 1, 'the pattern is owed');
+$locked->command('SET', 'item:3', 1);
+invalidate([], 'item:3');
+ok($locked->wait_gone('item:3'), 'also later ones');
+is(target($node, 'postgres', 'connections'), $before, 'over the same connection');
+$locked->command('ACL', 'SETUSER', 'invalidator', '+scan');
+$node->reload;
+ok($locked->wait_gone('item:2'), 'when it may, the pattern is swept');
+
 $node->stop;
 done_testing();

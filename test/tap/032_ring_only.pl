@@ -168,6 +168,23 @@ ok($redis->wait_gone((map { "item:$_" } 1 .. 3000), 'all items'), 'and everythin
 is($redis->has('other:1') + $redis->has('items'), 2, 'and nothing else');
 is(wait_for_worker($node, 'postgres'), $worker, 'by the same worker');
 
+# --- When nobody has made use of it for a minute, it ends by itself: then a crash loses nothing
+
+if ($ENV{CACHE_INVALIDATE_LONG_TESTS}) {
+    $redis->fill(map { "item:$_" } 1 .. 100);
+    my $marks = q(SELECT count(*) FROM (SELECT xmin, batch FROM cache_invalidation_journal_0 UNION ALL
+                  SELECT xmin, batch FROM cache_invalidation_journal_1) r WHERE get_byte(batch, 0) = 2);
+    my $before = sql($marks);
+    ok(wait_until('a new mark', sub { sql($marks) > $before }, 150), 'the watermark changes');
+    $listener->quit;
+    $node->stop('immediate');
+    $node->start;
+    start_over();
+    change(90);
+    heard(90, 'after a crash it goes on');
+    is($redis->has('item:91'), 1, 'and nothing was reset');
+}
+
 # --- A standby that is promoted cannot know what was lost
 
 my $primary = new_node('primary', allows_streaming => 1, 'cache_invalidate.durability' => 'off', 'cache_invalidate.replay_window' => '1h');

@@ -1,5 +1,5 @@
 # Moments that are hard to meet, made to last: a scan that begins just before a server is made, a NOTIFY that never gets its lock, a
-# sweep without end, more messages at once than a connection takes, a crash behind a truncation that no WAL on disk tells of.
+# sweep without end, more messages at once than a connection takes, a segment of the journal that somebody locks.
 use strict;
 use warnings;
 
@@ -141,34 +141,5 @@ is(worker_pid($node, 'postgres'), $worker, 'the worker was not restarted');
     }
     $holder->quit;
 }
-
-# --- A crash while the WAL on disk does not know yet that the segment with the watermark was truncated
-
-$node->stop;
-my $lazy = new_node('lazy', synchronous_commit => 'off', wal_writer_delay => '10s', bgwriter_lru_maxpages => 0, autovacuum => 'off',
-    'cache_invalidate.durability' => 'off', 'cache_invalidate.replay_window' => 0);
-$lazy->start;
-my $cache = CacheInvalidate::Redis->new('lazy');
-create_items($lazy, 'postgres', $cache, rows => 100);
-wait_for_worker($lazy, 'postgres');
-my $marks = q{SELECT count(*) FROM (SELECT batch FROM cache_invalidation_journal_0 UNION ALL SELECT batch FROM cache_invalidation_journal_1) r
-              WHERE get_byte(batch, 0) = 1};
-ok(wait_until('allowed', sub {
-    my $before = $lazy->safe_psql('postgres', $marks);
-    $lazy->safe_psql('postgres', 'UPDATE item SET version = version + 1 WHERE id = 1');
-    return $lazy->safe_psql('postgres', $marks) == $before;
-}), 'changes go by the ring alone');
-ok(wait_until('truncated', sub { $lazy->safe_psql('postgres', $marks) == 0 && stat_of($lazy, 'postgres', 'journal_truncations') > 0 }), 'the journal is emptied');
-$lazy->safe_psql('postgres', 'CHECKPOINT');
-my $writer = $lazy->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'");
-kill 'STOP', $writer;
-my $truncations = stat_of($lazy, 'postgres', 'journal_truncations');
-$lazy->safe_psql('postgres', 'SET cache_invalidate.durability = on; UPDATE item SET version = version + 1 WHERE id = 2');
-ok(wait_until('truncated', sub { stat_of($lazy, 'postgres', 'journal_truncations') > $truncations }), 'a segment is truncated');
-$cache->fill('item:7');
-# It cannot end by itself: the server kills it after five seconds.
-$lazy->stop('immediate');
-$lazy->start;
-ok($cache->wait_gone('item:7'), 'the next worker knows that changes may have been lost');
 
 done_testing();

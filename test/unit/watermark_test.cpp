@@ -22,6 +22,7 @@ Watermark mark() {
   Watermark made;
   made.sequence = 0x123456789ABCDEF0;
   made.system = 0xFEDCBA9876543210;
+  made.discarded_until = 1767323045678901;
   const std::uint64_t epoch = std::uint64_t{7} << 32;
   made.entries = {{0, snapshot(epoch, epoch + 1000, {epoch, epoch + 500, epoch + 999})},
                   {16400, snapshot(epoch, epoch + 1000, {epoch, epoch + 500, epoch + 999}), true, "0123abcd master"},
@@ -55,7 +56,7 @@ TEST(Watermark, IsEqualWhateverItsNumber) {
   EXPECT_TRUE(other.equals(mark()));
   other.entries[0].snapshot.written_before = 1;
   EXPECT_TRUE(other.equals(mark()));
-  for (int part = 0; part < 6; ++part) {
+  for (int part = 0; part < 7; ++part) {
     other = mark();
     if (part == 0) other.ring_only = false;
     if (part == 1) other.entries[1].reset_due = false;
@@ -63,6 +64,7 @@ TEST(Watermark, IsEqualWhateverItsNumber) {
     if (part == 3) other.entries[1].target = 7;
     if (part == 4) other.entries[1].snapshot.xmin = 1;
     if (part == 5) other.system = 1;
+    if (part == 6) other.discarded_until = 1;
     EXPECT_FALSE(other.equals(mark())) << part;
   }
 }
@@ -84,8 +86,8 @@ TEST(Watermark, RefusesDamage) {
   }
   EXPECT_FALSE(Watermark::decode(bytes + '\0').ok()) << "something behind the end";
   EXPECT_FALSE(Watermark::decode('\x01' + bytes.substr(1)).ok()) << "a batch, or another version";
-  EXPECT_FALSE(Watermark::decode(std::string("\x02\x00\x00\x00\x01\x05\x01\x00", 8)).ok()) << "the same as none";
-  EXPECT_FALSE(Watermark::decode(std::string("\x02\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 14)).ok())
+  EXPECT_FALSE(Watermark::decode(std::string("\x02\x00\x00\x00\x00\x01\x05\x01\x00", 9)).ok()) << "the same as none";
+  EXPECT_FALSE(Watermark::decode(std::string("\x02\x00\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 15)).ok())
       << "too many";
 }
 
