@@ -237,7 +237,6 @@ void pin_sender_settings() {
       {"synchronous_commit", "local"},  // a standby's answer is not what is tested
   };
   for (const auto& pin : pins) SetConfigOption(pin[0], pin[1], PGC_SUSET, PGC_S_OVERRIDE);
-  if (pg::kHasTransactionTimeout) SetConfigOption("transaction_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
 }
 
 }  // namespace
@@ -262,6 +261,7 @@ CACHE_INVALIDATE_WORKER_MAIN(test_worker_main) {
   // Not the default handler, which would end us in the middle of a commit.
   pqsignal(SIGTERM, die);
   BackgroundWorkerUnblockSignals();
+  pg::pin_transaction_timeout();
   BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(argument), InvalidOid, 0);
   pin_sender_settings();
   Order order;

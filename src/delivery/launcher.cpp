@@ -227,6 +227,7 @@ CACHE_INVALIDATE_WORKER_MAIN(launcher_main) {
   pqsignal(SIGINT, SIG_IGN);  // there is no query to cancel
   pqsignal(SIGHUP, SignalHandlerForConfigReload);
   BackgroundWorkerUnblockSignals();
+  pg::pin_transaction_timeout();
   BackgroundWorkerInitializeConnection(nullptr, nullptr, 0);
   journal::shared_state()->launcher_proc = pg::own_proc_number();
   journal::shared_state()->launcher_pid = MyProcPid;

@@ -62,7 +62,6 @@ void pin_settings() {
       {"cache_invalidate.enabled", "off"},
   };
   for (const auto& pin : pins) SetConfigOption(pin.name, pin.value, PGC_SUSET, PGC_S_OVERRIDE);
-  if (pg::kHasTransactionTimeout) SetConfigOption("transaction_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
 }
 
 void leave_slot(int /*code*/, Datum /*argument*/) {
@@ -297,6 +296,7 @@ CACHE_INVALIDATE_WORKER_MAIN(worker_main) {
   pqsignal(SIGINT, on_cancel_signal);
   pqsignal(SIGHUP, SignalHandlerForConfigReload);
   BackgroundWorkerUnblockSignals();
+  pg::pin_transaction_timeout();
   BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(argument), InvalidOid, 0);
   pin_settings();
   journal::DatabaseSlot* slot = enter_slot();

@@ -126,7 +126,11 @@ inline void set_session_role(Oid role) {
   SetSessionAuthorization(role, superuser_arg(role));
 }
 
-// The settings of the server that would end or hinder a worker only where they exist.
-inline constexpr bool kHasTransactionTimeout = PG_VERSION_NUM >= 170000;
+// Before a background worker connects: already the transaction in which it does so would be ended.
+inline void pin_transaction_timeout() {
+#if PG_VERSION_NUM >= 170000
+  SetConfigOption("transaction_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
+#endif
+}
 
 }  // namespace cache_invalidate::pg

@@ -108,8 +108,24 @@ for my $place (sort keys %places) {
     sql(qq(ALTER DATABASE app RESET ALL; ALTER ROLE boss RESET ALL; ALTER ROLE "$superuser" RESET ALL;
         ALTER ROLE "$superuser" IN DATABASE app RESET ALL; ALTER ROLE ALL RESET ALL));
 }
+# In postgresql.conf this one ends whoever begins slowly, also a session of this test: one that is there looks on.
+if ($version >= 170000) {
+    my $session = $node->background_psql('app');
+    my $logged = sub { my ($line) = @_; return wait_until($line, sub { slurp_file($node->logfile) =~ /parameter "transaction_timeout" $line/ }) };
+    $session->query_safe($_) for "ALTER SYSTEM SET transaction_timeout = '1ms'", 'SELECT pg_reload_conf()';
+    $logged->('changed to "1ms"');
+    my $before = $worker;
+    $session->query_safe("SELECT pg_terminate_backend($before)");
+    my $others = "backend_type = 'cache_invalidate worker' AND datname = 'app' AND pid <> $before";
+    ok(wait_until('another', sub { ($worker) = $session->query_safe("SELECT pid FROM pg_stat_activity WHERE $others") =~ /(\d+)/ }),
+        'transaction_timeout in postgresql.conf: a worker begins');
+    $session->query_safe($_) for 'ALTER SYSTEM RESET transaction_timeout', 'SELECT pg_reload_conf()';
+    $logged->('removed from');
+    $session->quit;
+    unlike(slurp_file($node->logfile), qr/due to transaction timeout/, 'at the first attempt');
+}
 # For all processes of the server, and while the worker runs.
-$node->append_conf('postgresql.conf', join '', map { "$_ = '$hostile{$_}[0]'\n" } grep { $_ ne 'client_min_messages' } sort keys %hostile);
+$node->append_conf('postgresql.conf', join '', map { "$_ = '$hostile{$_}[0]'\n" } grep { !/^(client_min_messages|transaction_timeout)$/ } sort keys %hostile);
 $node->reload;
 ok(wait_until('reloaded', sub { sql("SELECT reset_val FROM pg_settings WHERE name = 'work_mem'") ne '' && sql(
         "SELECT count(*) FROM pg_file_settings WHERE name = 'statement_timeout' AND applied") == 1 }), 'the configuration is read');
