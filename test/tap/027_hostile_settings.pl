@@ -179,7 +179,8 @@ under_load('maintenance', @errands);
 # What was not delivered yet and is not in the ring would be lost; what goes by the ring is not.
 under_load('TRUNCATE and DELETE by hand', map { ("TRUNCATE $_", "DELETE FROM $_", "VACUUM $_") } @journal);
 admin('TRUNCATE ' . join ', ', @journal);
-$node->restart('immediate');
+$node->stop('immediate');
+$node->start;
 wait_for_worker($node, 'postgres');
 $redis->fill('item:1');
 admin('UPDATE item SET version = version + 1 WHERE id = 1');
