@@ -119,10 +119,10 @@ for my $id (300_001 .. 300_020) {
     wait_until('taken', sub { stat_of($node, 'postgres', 'batches') > $batches }, 10) or last;
 }
 ok($redis->wait_gone('item:300020'), 'deletes go on when no more messages may wait');
+my $told = stat_of($node, 'postgres', 'notifications');
 sql('ALTER SYSTEM RESET synchronous_standby_names');
 $node->reload;
 $_->finish for @stuck;
-my $told = stat_of($node, 'postgres', 'notifications');
 ok(wait_until('told', sub { stat_of($node, 'postgres', 'notifications') > $told }), 'NOTIFY goes on when it gets the lock');
 is(worker_pid($node, 'postgres'), $worker, 'the worker was not restarted');
 
