@@ -23,6 +23,10 @@ bool Gate::is_clogged(const Target& target, TimestampTz now) {
   return target.is_up() && target.is_clogged() && now < target.contact() + settings::signal_timeout * 1000L;
 }
 
+bool Gate::is_clogged(TimestampTz now) const {
+  return std::any_of(targets_.begin(), targets_.end(), [now](const auto& target) { return is_clogged(*target, now); });
+}
+
 std::uint64_t Gate::open_to(std::uint64_t position, TimestampTz now) const {
   for (const auto& target : targets_) {
     if (is_waited_for(*target, now)) position = std::min(position, target->acknowledged());

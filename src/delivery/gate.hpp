@@ -23,6 +23,8 @@ class Gate {
 
   // Up to which position messages may leave; `position`: the last one taken.
   std::uint64_t open_to(std::uint64_t position, TimestampTz now) const;
+  // Somebody is sent more by PUBLISH than he takes.
+  bool is_clogged(TimestampTz now) const;
   // When at the latest a target that is waited for now is passed over.
   TimestampTz opens(TimestampTz now) const;
 

@@ -29,7 +29,7 @@ void Outbox::add(const core::BatchReader::Item& item, const core::BatchHeader& h
 }
 
 void Outbox::make_room() {
-  if (is_full() && is_stuck()) give_up("too many messages wait");
+  if (is_full() && (is_stuck() || gate_.is_clogged(GetCurrentTimestamp()))) give_up("too many messages wait");
 }
 
 // A reset message will stand for them.
