@@ -102,12 +102,11 @@ sub read_item {
         $version,
         sub {
             my ($there, $over);
-            until ($over) {
+            wait_until("$mark is deleted", sub {
                 ($there, $over) = $cache->pipeline([ 'SISMEMBER', $mark, $number ], [ 'EXISTS', 'over' ]);
-                return 1 unless $there;
-                sleep 0.001;
-            }
-            return 0;
+                return !$there || $over;
+            });
+            return !$there;
         });
 }
 
