@@ -8,6 +8,7 @@ CORE_SRCS = \
 	src/core/byte_set.cpp \
 	src/core/change_set.cpp \
 	src/core/channel_template.cpp \
+	src/core/commit_times.cpp \
 	src/core/expand.cpp \
 	src/core/glob.cpp \
 	src/core/json.cpp \
@@ -97,6 +98,7 @@ DELIVERY_SRCS = \
 	src/delivery/waiter.cpp \
 	src/delivery/worker.cpp
 ADMIN_SRCS = \
+	src/admin/condition.cpp \
 	src/admin/control.cpp \
 	src/admin/error_log.cpp \
 	src/admin/explain.cpp \
@@ -117,6 +119,7 @@ UNIT_TESTS = \
 	test/unit/change_set_model_test.cpp \
 	test/unit/change_set_test.cpp \
 	test/unit/channel_template_test.cpp \
+	test/unit/commit_times_test.cpp \
 	test/unit/crowd_test.cpp \
 	test/unit/expand_test.cpp \
 	test/unit/glob_test.cpp \

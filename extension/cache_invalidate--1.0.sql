@@ -1,6 +1,9 @@
 -- cache_invalidate 1.0: what CREATE EXTENSION makes.
 \echo Use "CREATE EXTENSION cache_invalidate" to load this file. \quit
 
+-- Every name is resolved in pg_catalog, whatever the schema holds that the extension goes to.
+SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+
 -- The journal: two segments, appended to by committing transactions, truncated in place by the worker. No
 -- index, nothing for vacuum to do, out of line only what is longer than a page.
 CREATE TABLE @extschema@.cache_invalidation_journal_0 (batch bytea NOT NULL)
@@ -188,7 +191,7 @@ CREATE FUNCTION @extschema@.cache_invalidate_targets(
     OUT keys_deleted bigint, OUT commands bigint, OUT bytes_sent bigint,
     OUT connections bigint, OUT failures bigint, OUT published bigint, OUT last_acknowledged timestamptz,
     OUT latency_p50_ms double precision, OUT latency_p95_ms double precision, OUT latency_p99_ms double precision,
-    OUT latency_max_ms double precision)
+    OUT latency_max_ms double precision, OUT oldest_owed timestamptz, OUT batches_owed bigint)
   RETURNS SETOF record LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cache_invalidate_targets';
 REVOKE ALL ON FUNCTION @extschema@.cache_invalidate_targets() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION @extschema@.cache_invalidate_targets() TO pg_monitor;
@@ -198,12 +201,202 @@ CREATE VIEW @extschema@.cache_invalidation_targets AS
   SELECT s.srvname::text AS server, t.state, t.state_since, t.problem, t.cure, t.keys_pending, t.reads_journal,
          t.patterns_pending, t.sweep_scanned, t.sweep_total, t.widened,
          t.keys_deleted, t.commands, t.bytes_sent, t.connections, t.failures, t.published, t.last_acknowledged,
-         t.latency_p50_ms, t.latency_p95_ms, t.latency_p99_ms, t.latency_max_ms
+         t.latency_p50_ms, t.latency_p95_ms, t.latency_p99_ms, t.latency_max_ms, t.batches_owed, t.oldest_owed,
+         coalesce(extract(epoch FROM clock_timestamp() - t.oldest_owed)::double precision, 0) AS lag_seconds
     FROM @extschema@.cache_invalidate_targets() t
-    JOIN pg_catalog.pg_foreign_server s ON s.oid OPERATOR(pg_catalog.=) t.server;
+    JOIN pg_catalog.pg_foreign_server s ON s.oid = t.server;
 GRANT SELECT ON @extschema@.cache_invalidation_targets TO pg_monitor;
 COMMENT ON VIEW @extschema@.cache_invalidation_targets IS
-  'A row per server that the worker of this database delivers to: state (up, connecting, down, paused, disabled) and since when, the problem if any and what can be done about it, keys owed in memory, whether what is owed is being read from the journal, patterns owed, about how many keys the sweep that runs for them has looked at and of how many (null: none runs, or the user may not ask), how often keys beyond max_backlog_keys were widened to patterns, counters since the ring was made (published = messages sent by PUBLISH), the time of the last acknowledgement, and the latencies in milliseconds from the commit to the acknowledgement (median, 95th and 99th percentile, maximum).';
+  'A row per server that the worker of this database delivers to: state (up, connecting, down, paused, disabled) and since when, the problem if any and what can be done about it, keys owed in memory, whether what is owed is being read from the journal, patterns owed, about how many keys the sweep that runs for them has looked at and of how many (null: none runs, or the user may not ask), how often keys beyond max_backlog_keys were widened to patterns, counters since the ring was made (published = messages sent by PUBLISH), the time of the last acknowledgement, and the latencies in milliseconds from the commit to the acknowledgement (median, 95th and 99th percentile, maximum), the transactions that it has not acknowledged, when the oldest of those was committed, and how many seconds ago that is (0: it has all).';
+
+CREATE FUNCTION @extschema@.cache_invalidate_condition(
+    OUT is_preloaded boolean, OUT has_launcher boolean, OUT worker_state text, OUT worker_pid integer, OUT worker_started timestamptz,
+    OUT worker_starts integer, OUT journal_limit bigint,
+    OUT last_cycle timestamptz, OUT last_delivery timestamptz, OUT ring_used_bytes bigint,
+    OUT ring_overflows bigint, OUT ring_overflowed timestamptz,
+    OUT oldest_message timestamptz, OUT batches_unsaid bigint,
+    OUT journal_bytes bigint, OUT journal_hold text, OUT journal_hold_server oid, OUT is_journal_full boolean, OUT notify_held boolean)
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cache_invalidate_condition';
+REVOKE ALL ON FUNCTION @extschema@.cache_invalidate_condition() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION @extschema@.cache_invalidate_condition() TO pg_monitor;
+COMMENT ON FUNCTION @extschema@.cache_invalidate_condition() IS
+  'Source of cache_invalidation_problems and get_cache_invalidation_health(): what shared memory tells of worker and journal.';
+
+-- Who has the journal locked against truncation, but for the worker.
+CREATE VIEW @extschema@.cache_invalidation_journal_locks AS
+  SELECT CASE WHEN l.pid IS NULL THEN format('prepared transaction "%s"', p.gid) ELSE format('the transaction of process %s', l.pid) END AS holder,
+         l.pid, p.gid, coalesce(p.prepared, a.xact_start) AS since
+    FROM pg_locks l
+    LEFT JOIN pg_prepared_xacts p ON l.pid IS NULL AND l.virtualtransaction = '-1/' || p.transaction::text
+    LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+   WHERE l.locktype = 'relation' AND l.granted
+     AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+     AND l.relation IN ('@extschema@.cache_invalidation_journal_0'::regclass, '@extschema@.cache_invalidation_journal_1'::regclass)
+     AND l.mode <> 'AccessShareLock'
+     AND l.pid IS DISTINCT FROM (SELECT c.worker_pid FROM @extschema@.cache_invalidate_condition() c);
+GRANT SELECT ON @extschema@.cache_invalidation_journal_locks TO pg_monitor;
+COMMENT ON VIEW @extschema@.cache_invalidation_journal_locks IS
+  'Transactions that have changed covered tables and not ended, which keep a segment of the journal: holder in words, pid of the process or gid of the prepared transaction, since when. Empty columns: the user may not know.';
+
+CREATE VIEW @extschema@.cache_invalidation_problems AS
+  WITH condition AS MATERIALIZED (
+    SELECT c.*, pg_is_in_recovery() AS is_standby, c.is_preloaded AND c.worker_pid IS NOT NULL AS is_running, clock_timestamp() AS now
+      FROM @extschema@.cache_invalidate_condition() c
+  ), target AS MATERIALIZED (
+    SELECT t.*, bool_or(t.state = 'up') OVER () AS any_is_up
+      FROM @extschema@.cache_invalidation_targets t
+  )
+  SELECT CASE WHEN c.is_standby THEN 'degraded' ELSE 'down' END AS severity, 'worker' AS component, NULL::text AS name,
+         'the library is not preloaded: changes are kept in the journal and not delivered' AS problem,
+         'Add cache_invalidate to shared_preload_libraries and restart the server.' AS cure
+    FROM condition c WHERE NOT c.is_preloaded
+  UNION ALL
+  SELECT 'down', 'worker', NULL,
+         CASE WHEN d.datistemplate THEN 'the database is a template, which gets no worker'
+              WHEN NOT c.has_launcher THEN 'the launcher, which starts the workers, is not running'
+              WHEN c.worker_state = 'held' THEN 'a DROP, RENAME or copy of the database holds the worker off'
+              ELSE 'no worker runs in this database' END,
+         CASE WHEN d.datistemplate THEN format('ALTER DATABASE %I IS_TEMPLATE false; or do without.', d.datname)
+              WHEN c.worker_state = 'held' THEN 'It starts again when that statement has ended.'
+              ELSE 'It is started within seconds. If not, the server''s log says why: raise max_worker_processes if no slot is free.' END
+    FROM condition c, pg_database d
+   WHERE d.datname = current_database() AND c.is_preloaded AND NOT c.is_standby AND c.worker_pid IS NULL
+  UNION ALL
+  SELECT 'down', 'worker', NULL,
+         format('the worker has not looked at what waits for it for %s s', extract(epoch FROM c.now - c.last_cycle)::bigint),
+         format('See what process %1$s waits for in pg_stat_activity; SELECT pg_terminate_backend(%1$s) restarts it, and nothing is lost.', c.worker_pid)
+    FROM condition c WHERE c.is_running AND c.ring_used_bytes > 0 AND c.last_cycle < c.now - interval '15 seconds'
+  UNION ALL
+  SELECT 'degraded', 'worker', NULL,
+         format('the worker was started %s times, last %s s ago', c.worker_starts, extract(epoch FROM c.now - c.worker_started)::bigint),
+         'If nobody restarts it on purpose, the server''s log says why it ends.'
+    FROM condition c WHERE c.is_running AND c.worker_starts >= 5 AND c.worker_started > c.now - interval '1 minute'
+  UNION ALL
+  SELECT CASE WHEN t.any_is_up THEN 'degraded' ELSE 'down' END, 'target', t.server,
+         format('server "%s" is down: %s', t.server, t.problem),
+         coalesce(t.cure, 'It is tried again, at least every 30 s; what it is owed is kept.')
+    FROM condition c, target t WHERE c.is_running AND t.state = 'down'
+  UNION ALL
+  SELECT 'degraded', 'target', t.server, format('server "%s": %s', t.server, t.problem), coalesce(t.cure, 'See the server''s log.')
+    FROM condition c, target t
+   WHERE c.is_running AND (t.state = 'up' AND t.problem IS NOT NULL OR t.state = 'disabled' AND t.problem <> 'option "enabled" is false')
+  UNION ALL
+  SELECT 'degraded', 'target', t.server,
+         format('server "%s" is paused by hand since %s', t.server, date_trunc('second', coalesce(p.paused_at, t.state_since))),
+         format('SELECT resume_cache_invalidation(%L); what it is owed is kept till then.', t.server)
+    FROM condition c, target t LEFT JOIN @extschema@.cache_invalidation_pauses p ON p.server_name = t.server
+   WHERE c.is_running AND t.state = 'paused'
+  UNION ALL
+  SELECT 'degraded', 'target', t.server,
+         format('server "%s" is %s s behind', t.server, t.lag_seconds::bigint),
+         'It answers slowly, or is owed very much: keys_pending, patterns_pending and reads_journal of cache_invalidation_targets tell.'
+    FROM condition c, target t WHERE c.is_running AND t.state IN ('up', 'connecting') AND t.lag_seconds > 60
+  UNION ALL
+  SELECT 'degraded', 'messages', NULL,
+         format('NOTIFY is held back: its queue is %s per cent full', round((100 * pg_notification_queue_usage())::numeric, 2)),
+         'A session that listens sits in a transaction: the server''s log, or pg_stat_activity by xact_start, tells which. Deletes go on, a reset message follows.'
+    FROM condition c WHERE c.is_running AND c.notify_held
+  UNION ALL
+  SELECT 'degraded', 'messages', NULL,
+         format('messages wait for %s s', extract(epoch FROM c.now - c.oldest_message)::bigint),
+         'A pause, a lock on NOTIFY, or a server that answers nothing holds them: the server''s log says more.'
+    FROM condition c WHERE c.is_running AND NOT c.notify_held AND c.oldest_message < c.now - interval '60 seconds'
+  UNION ALL
+  SELECT 'degraded', 'journal', NULL,
+         format('the journal has %s of max_journal_size, %s%s', pg_size_pretty(c.journal_bytes), pg_size_pretty(c.journal_limit),
+                CASE WHEN c.is_journal_full THEN ', and changes go by memory only' END),
+         coalesce(
+           (SELECT format('%s keeps it: %s.', l.holder,
+                          CASE WHEN l.gid IS NULL THEN format('end it, or SELECT pg_terminate_backend(%s)', l.pid)
+                               ELSE format('COMMIT PREPARED %1$L or ROLLBACK PREPARED %1$L', l.gid) END)
+              FROM @extschema@.cache_invalidation_journal_locks l
+             WHERE c.journal_hold = 'transaction' OR c.is_journal_full ORDER BY l.since LIMIT 1),
+           (SELECT format('Server "%s" keeps it: see why it is behind, disable it, or raise max_journal_size.', s.srvname)
+              FROM pg_foreign_server s WHERE s.oid = c.journal_hold_server),
+           'Raise max_journal_size, or lower replay_window.')
+    FROM condition c WHERE c.is_running AND (c.is_journal_full OR c.journal_bytes > c.journal_limit / 2)
+  UNION ALL
+  SELECT 'degraded', 'journal', NULL,
+         format('prepared transaction "%s" keeps the journal since %s', l.gid, date_trunc('second', l.since)),
+         format('COMMIT PREPARED %1$L or ROLLBACK PREPARED %1$L.', l.gid)
+    FROM condition c, @extschema@.cache_invalidation_journal_locks l
+   WHERE c.journal_hold = 'transaction' AND l.gid IS NOT NULL AND l.since < c.now - interval '10 minutes'
+  UNION ALL
+  SELECT 'degraded', 'ring', NULL,
+         format('the ring was full, last %s s ago: what did not fit was read from the journal', extract(epoch FROM c.now - c.ring_overflowed)::bigint),
+         'If that goes on, raise cache_invalidate.ring_size and restart the server.'
+    FROM condition c WHERE c.is_running AND c.ring_overflowed > c.now - interval '5 minutes'
+  UNION ALL
+  SELECT 'degraded', 'capture', e.evtname::text,
+         format('event trigger "%s" is disabled: changes that fire no row trigger may be missed', e.evtname),
+         format('ALTER EVENT TRIGGER %I ENABLE.', e.evtname)
+    FROM pg_event_trigger e WHERE e.evtenabled = 'D' AND e.evtname IN
+         ('cache_invalidate_check_trigger', 'cache_invalidate_check_ddl', 'cache_invalidate_note_rewrite', 'cache_invalidate_watch_drop')
+  UNION ALL
+  SELECT 'degraded', 'capture', r.rolname::text,
+         format('setting cache_invalidate.enabled is off for %s: such sessions invalidate nothing',
+                concat_ws(' in ', CASE WHEN s.setrole = 0 THEN 'everybody' ELSE format('role "%s"', r.rolname) END,
+                          CASE WHEN s.setdatabase <> 0 THEN 'this database' END)),
+         'ALTER DATABASE or ALTER ROLE ... RESET cache_invalidate.enabled.'
+    FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) AS line
+   WHERE s.setdatabase IN (0, (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()))
+     AND lower(line) IN ('cache_invalidate.enabled=off', 'cache_invalidate.enabled=false', 'cache_invalidate.enabled=no', 'cache_invalidate.enabled=0')
+  UNION ALL
+  SELECT 'degraded', 'capture', NULL, 'setting cache_invalidate.enabled is off: changes invalidate nothing',
+         'Remove it from postgresql.conf, or ALTER SYSTEM RESET cache_invalidate.enabled, and SELECT pg_reload_conf().'
+   WHERE current_setting('cache_invalidate.enabled', true) = 'off'
+  UNION ALL
+  SELECT 'degraded', 'triggers', e.table_name,
+         format('%s errors of table %s in the last hour: %s', count(*), e.table_name, (array_agg(e.error_message ORDER BY e.id DESC))[1]),
+         'Read trigger_error_log; what could not be computed was widened.'
+    FROM @extschema@.trigger_error_log e WHERE e.occurred_at > clock_timestamp() - interval '1 hour' GROUP BY e.table_name;
+GRANT SELECT ON @extschema@.cache_invalidation_problems TO pg_monitor;
+COMMENT ON VIEW @extschema@.cache_invalidation_problems IS
+  'A row per problem of cache invalidation in this database: severity (down: nothing is delivered; degraded: something is late, wider than need be, or at risk; hint), component (worker, target, messages, journal, ring, capture, triggers), name of the server, table or other object, what is wrong, and what to do about it.';
+
+CREATE FUNCTION @extschema@.get_cache_invalidation_health(
+    OUT status text, OUT worker_pid integer, OUT worker_started timestamptz, OUT worker_starts integer, OUT last_delivery timestamptz,
+    OUT lag_seconds double precision, OUT lag_batches bigint,
+    OUT journal_bytes bigint, OUT journal_held_by text,
+    OUT targets_up integer, OUT targets_total integer, OUT targets jsonb,
+    OUT triggers_total integer, OUT triggers_with_problems integer, OUT problems text[])
+  LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+  WITH target AS MATERIALIZED (SELECT * FROM @extschema@.cache_invalidation_targets),
+       problem AS MATERIALIZED (SELECT * FROM @extschema@.cache_invalidation_problems)
+  SELECT CASE WHEN p.is_down THEN 'down' WHEN p.is_degraded THEN 'degraded' ELSE 'ok' END,
+         c.worker_pid, c.worker_started, c.worker_starts, greatest(c.last_delivery, t.last_acknowledged),
+         CASE WHEN c.worker_pid IS NULL THEN NULL
+              ELSE coalesce(extract(epoch FROM clock_timestamp() - least(t.oldest_owed, c.oldest_message))::double precision, 0) END,
+         greatest(t.batches_owed, c.batches_unsaid),
+         c.journal_bytes,
+         CASE c.journal_hold
+           WHEN 'target' THEN (SELECT format('server "%s"', s.srvname) FROM pg_foreign_server s WHERE s.oid = c.journal_hold_server)
+           WHEN 'transaction' THEN coalesce((SELECT l.holder FROM @extschema@.cache_invalidation_journal_locks l ORDER BY l.since LIMIT 1), 'a transaction')
+           ELSE c.journal_hold END,
+         t.up::integer, t.total::integer, t.states,
+         0, 0,
+         p.texts
+    FROM @extschema@.cache_invalidate_condition() c,
+         (SELECT count(*) FILTER (WHERE g.state = 'up') AS up, count(*) FILTER (WHERE g.state <> 'disabled') AS total,
+                 max(g.last_acknowledged) AS last_acknowledged, max(g.batches_owed) AS batches_owed, min(g.oldest_owed) AS oldest_owed,
+                 coalesce(jsonb_object_agg(g.server, g.state), '{}') AS states
+            FROM target g) t,
+         (SELECT coalesce(bool_or(q.severity = 'down'), false) AS is_down, coalesce(bool_or(q.severity = 'degraded'), false) AS is_degraded,
+                 coalesce(array_agg(q.problem || '. ' || q.cure ORDER BY q.severity = 'hint', q.severity DESC, q.component, q.name), '{}') AS texts
+            FROM problem q) p;
+END;
+REVOKE ALL ON FUNCTION @extschema@.get_cache_invalidation_health() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION @extschema@.get_cache_invalidation_health() TO pg_monitor;
+COMMENT ON FUNCTION @extschema@.get_cache_invalidation_health() IS
+  'One row: status (ok; degraded: something is late, wider than need be, or at risk; down: nothing is delivered), the worker (pid, since when, how often it was started), the last delivery, lag (seconds since the oldest commit that some server or listener lacks; in transactions; null without a worker), bytes of the journal and what keeps it, servers that are up and that are enabled, the state of each, triggers and those of them with problems, and the problems, each with its cure.';
+
+CREATE FUNCTION @extschema@.check_cache_invalidation(tolerated text DEFAULT 'degraded') RETURNS text
+  LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'cache_invalidate_check';
+REVOKE ALL ON FUNCTION @extschema@.check_cache_invalidation(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION @extschema@.check_cache_invalidation(text) TO pg_monitor;
+COMMENT ON FUNCTION @extschema@.check_cache_invalidation(text) IS
+  'For liveness probes: the status of get_cache_invalidation_health(), or error 55000 with the problems as detail if it is worse than the one tolerated, ok or degraded. Any other word is an error (22023).';
 
 CREATE FUNCTION @extschema@.test_cache_invalidation(test_table_name text, test_user_id uuid DEFAULT NULL) RETURNS json
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cache_invalidate_test';

@@ -1,5 +1,6 @@
 // Sources of the views cache_invalidation_stats and cache_invalidation_targets: what the worker of this
 // database keeps on its board. Reading them takes no lock that anybody waits for.
+#include "admin/row.hpp"
 #include "journal/board.hpp"
 #include "pg/extension.hpp"
 #include "pg/guard.hpp"
@@ -7,41 +8,6 @@
 
 namespace cache_invalidate::admin {
 namespace {
-
-// Collects the columns of one row in order.
-class Row {
- public:
-  void add(Datum value) { put(value, false); }
-  void add_null() { put(Datum(0), true); }
-  void add_count(pg_atomic_uint64* counter) { add(Int64GetDatum(static_cast<int64>(pg_atomic_read_u64(counter)))); }
-  void add_known(pg_atomic_uint64* figure) {
-    const std::uint64_t value = pg_atomic_read_u64(figure);
-    put(Int64GetDatum(static_cast<int64>(value)), value == journal::kUnknown);
-  }
-  void add_time(TimestampTz time) { put(TimestampTzGetDatum(time), time == 0); }
-  // Percentiles in milliseconds.
-  void add_latency(const core::Histogram& latency) {
-    const bool is_empty = latency.count() == 0;
-    for (const double part : {0.5, 0.95, 0.99, 1.0}) {
-      put(Float8GetDatum(static_cast<double>(latency.percentile(part)) / 1000), is_empty);
-    }
-  }
-  void add_text(const char* text) { put(CStringGetTextDatum(text), text[0] == '\0'); }
-
-  Datum* values() { return values_; }
-  bool* nulls() { return nulls_; }
-
- private:
-  static constexpr int kMost = 40;
-  void put(Datum value, bool is_null) {
-    Assert(count_ < kMost);
-    values_[count_] = value;
-    nulls_[count_++] = is_null;
-  }
-  Datum values_[kMost];
-  bool nulls_[kMost];
-  int count_ = 0;
-};
 
 const char* state_name(const journal::TargetStatus& status) {
   switch (status.state) {
@@ -131,6 +97,8 @@ CACHE_INVALIDATE_FUNCTION(targets) {
     }
     row.add_time(status.acknowledged);
     row.add_latency(status.latency);
+    row.add_time(status.oldest_owed);
+    row.add_count(&status.batches_owed);
     tuplestore_putvalues(result->setResult, result->setDesc, row.values(), row.nulls());
   }
   return Datum(0);

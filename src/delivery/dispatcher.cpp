@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "pg/clock.hpp"
 #include "pg/settings.hpp"
 
 namespace cache_invalidate::delivery {
@@ -119,6 +120,7 @@ bool Dispatcher::take_chunk(std::string_view chunk, TimestampTz committed, const
   const core::BatchHeader header = reader.header();
   const bool is_new = filter == nullptr || (filter->only_target == 0 && !has_already(filter->base, *filter, header.xid));
   const bool speaks = is_new || (filter->only_target == 0 && is_repeated(*filter, header.xid));
+  commit_times_.add(position_, pg::server_time(header.time));
   if (speaks && header.part) outbox_.note_part(header);
   core::BatchReader::Item item;
   while (reader.next(item)) {
@@ -195,10 +197,7 @@ bool Dispatcher::signal(TimestampTz now) {
 bool Dispatcher::is_delivered(std::uint64_t position) const {
   if (position == 0) return true;
   if (signalled_ < position) return false;
-  return std::all_of(targets_.begin(), targets_.end(), [position](const std::unique_ptr<Target>& target) {
-    return !target->enabled() ||
-           (!target->is_detached() && !target->standing.owes_messages && target->settled() >= position);
-  });
+  return std::all_of(targets_.begin(), targets_.end(), [position](const auto& target) { return target->is_done(position); });
 }
 
 TimestampTz Dispatcher::deadline(TimestampTz now) {
@@ -208,7 +207,15 @@ TimestampTz Dispatcher::deadline(TimestampTz now) {
 }
 
 void Dispatcher::publish_status() {
-  for (const auto& target : targets_) target->publish_status();
+  std::uint64_t everywhere = signalled_;
+  for (const auto& target : targets_) {
+    const std::uint64_t acknowledged = target->enabled() ? target->acknowledged() : position_;
+    target->publish_status(commit_times_.oldest_behind(acknowledged, 0), position_ - acknowledged);
+    everywhere = std::min(everywhere, acknowledged);
+  }
+  board_.oldest_message = commit_times_.oldest_behind(signalled_, 0);
+  pg_atomic_write_u64(&board_.batches_unsaid, position_ - signalled_);
+  commit_times_.forget(everywhere);
 }
 
 }  // namespace cache_invalidate::delivery

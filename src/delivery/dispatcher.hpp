@@ -10,6 +10,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "core/commit_times.hpp"
 #include "core/snapshot.hpp"
 #include "delivery/error_writer.hpp"
 #include "delivery/gate.hpp"
@@ -93,6 +94,7 @@ class Dispatcher {
   std::uint64_t signalled_ = 0;
   std::vector<std::uint32_t> unknown_;  // servers that batches named and the catalogs did not
   bool lacks_servers_ = false;
+  core::CommitTimes commit_times_;  // of what somebody lacks
   TimestampTz batch_time_ = 0;
   bool is_counted_ = true;  // the batch: not when it comes again
 };

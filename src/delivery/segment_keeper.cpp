@@ -170,6 +170,25 @@ void SegmentKeeper::tick(TimestampTz now) {
   }
   is_full_ = bytes() >= (is_full_ ? limit() / 4 * 3 : limit());
   board_.journal_bytes = bytes();
+  board_.journal_full = is_full_;
+  board_.journal_hold_server = InvalidOid;
+  board_.journal_hold = find_hold(other, now);
+}
+
+// What keeps the segment, for people to see.
+journal::JournalHold SegmentKeeper::find_hold(int segment, TimestampTz now) {
+  using journal::JournalHold;
+  if (pages_[segment] == 0) return JournalHold::none;
+  if (feed_.is_scanning()) return JournalHold::reading;
+  const std::uint64_t position = feed_.last(segment).position;
+  for (const auto& target : dispatcher_.targets()) {
+    if (target->is_done(position)) continue;
+    board_.journal_hold_server = target->server();
+    return JournalHold::target;
+  }
+  if (dispatcher_.signalled() < position) return JournalHold::messages;
+  if (is_kept(segment, now)) return JournalHold::replay_window;
+  return truncate_pause_ > 0 ? JournalHold::transaction : JournalHold::none;
 }
 
 TimestampTz SegmentKeeper::deadline(TimestampTz now) const {

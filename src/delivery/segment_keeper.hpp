@@ -35,6 +35,7 @@ class SegmentKeeper {
   TimestampTz kept_until(int segment) const;
   bool presume_lost();
   bool is_kept(int segment, TimestampTz now) const;
+  journal::JournalHold find_hold(int segment, TimestampTz now);
   bool may_truncate(int segment, TimestampTz now) const;
   bool try_truncate(int segment, TimestampTz now);
   bool copy_forward(int segment, TimestampTz now);

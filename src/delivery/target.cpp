@@ -159,9 +159,11 @@ bool Target::is_waited_for(TimestampTz now) const {
 
 TimestampTz Target::waited_until() const { return stalled_since_ + settings::signal_timeout * kMillisecond; }
 
-void Target::publish_status() {
+void Target::publish_status(TimestampTz oldest_owed, std::uint64_t batches) {
   if (owed() == 0) told_widened_ = false;
   if (status_ == nullptr) return;
+  status_->oldest_owed = oldest_owed;
+  pg_atomic_write_u64(&status_->batches_owed, batches);
   pg_atomic_write_u64(&status_->pending, backlog_.keys().collecting() + backlog_.keys().in_flight());
   pg_atomic_write_u64(&status_->patterns_pending, backlog_.patterns().collecting() + backlog_.patterns().in_flight());
   pg_atomic_fetch_add_u64(&status_->widened, backlog_.widened() - counted_widened_);

@@ -72,6 +72,10 @@ class Target {
   std::uint64_t acknowledged() const { return backlog_.acknowledged(); }
   // As acknowledged(), and second deletes are done as well.
   std::uint64_t settled() const { return second_patterns_.settled(second_keys_.settled(acknowledged())); }
+  // Nothing up to this position is needed for it any more.
+  bool is_done(std::uint64_t position) const {
+    return !options_.enabled || (!detached_ && !standing.owes_messages && settled() >= position);
+  }
   // Until when messages wait for it.
   TimestampTz waited_until() const;
   // Whether messages wait for its acknowledgement: not when it is down, and not longer than signal_timeout.
@@ -135,7 +139,8 @@ class Target {
     if (status_ != nullptr) latency_.arrived(acknowledged(), now, status_->latency);
   }
 
-  void publish_status();
+  // `oldest_owed`: when the oldest of the `batches` that it has not acknowledged was committed; 0: it has all.
+  void publish_status(TimestampTz oldest_owed, std::uint64_t batches);
 
  private:
   void set_state(journal::TargetState state, const std::string& problem, const std::string& cure = {});

@@ -266,6 +266,7 @@ long milliseconds_until(TimestampTz now, TimestampTz deadline) {
 
 void run_cycle() {
   TimestampTz now = GetCurrentTimestamp();
+  worker->board->last_cycle = now;
   handle_requests(now);
   start_scans();
   // Before a watermark says who it is now.

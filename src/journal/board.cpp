@@ -24,8 +24,10 @@ void init_counters(Board& board) {
        {&c.batches, &c.keys, &c.patterns, &c.messages, &c.notified, &c.journal_scans, &c.truncations, &c.errors, &c.compactions}) {
     pg_atomic_init_u64(counter, 0);
   }
+  pg_atomic_init_u64(&board.batches_unsaid, 0);
+  pg_atomic_init_u64(&board.ring_overflows, 0);
   for (TargetStatus& t : board.target) {
-    for (pg_atomic_uint64* counter : {&t.keys, &t.commands, &t.bytes, &t.connects, &t.failures, &t.pending, &t.patterns_pending,
+    for (pg_atomic_uint64* counter : {&t.keys, &t.commands, &t.batches_owed, &t.bytes, &t.connects, &t.failures, &t.pending, &t.patterns_pending,
                                       &t.sweep_scanned, &t.sweep_total, &t.widened}) {
       pg_atomic_init_u64(counter, 0);
     }

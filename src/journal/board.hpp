@@ -28,6 +28,16 @@ struct Counters {
 
 inline constexpr std::uint64_t kUnknown = ~std::uint64_t{0};
 
+// What keeps the segment of the journal that is not active from being truncated.
+enum class JournalHold : std::uint32_t {
+  none,
+  reading,        // a scan runs
+  target,         // what it is owed
+  messages,       // that could not be sent yet
+  replay_window,
+  transaction     // somebody has it locked
+};
+
 enum class TargetState : std::uint32_t { down, connecting, up, disabled, paused };
 
 struct TargetStatus {
@@ -47,6 +57,8 @@ struct TargetStatus {
   bool reads_journal;            // what it is owed is being looked for in the journal
   TimestampTz changed;           // of `state`
   TimestampTz acknowledged;      // last acknowledgement
+  TimestampTz oldest_owed;       // when the oldest batch that it has not acknowledged was committed; 0: there is none
+  pg_atomic_uint64 batches_owed;
   core::Histogram latency;       // from commit to acknowledgement
   char problem[256];             // why it is not up, in UTF-8, perhaps cut; never a secret
   char cure[256];                // what a person can do about it; may be empty
@@ -70,7 +82,15 @@ struct Board {
   TimestampTz since;
   TimestampTz last_delivery;
   std::uint64_t journal_bytes;   // both segments, at the last look
+  JournalHold journal_hold;
+  Oid journal_hold_server;       // if it is a target
+  bool journal_full;             // at its limit: changes go by the ring only
   bool notify_held;              // its queue is too full
+  TimestampTz last_cycle;        // when the worker last looked at what there is to do
+  TimestampTz oldest_message;    // when the oldest batch whose messages have not left was committed; 0: there is none
+  pg_atomic_uint64 batches_unsaid;
+  pg_atomic_uint64 ring_overflows;  // batches that the worker had to look for in the journal
+  TimestampTz ring_overflowed;      // the last time
   Counters counters;
   core::Histogram latency;       // from commit to NOTIFY
   TargetStatus target[kMaxTargets];

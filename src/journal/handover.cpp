@@ -45,6 +45,10 @@ void hand_over(HandoverKind kind, std::uint64_t xid, std::uint32_t segment, std:
   const bool fits = board != nullptr && (kind == HandoverKind::prepared || !payload.empty());
   const RingEntry entry{xid, pg::unix_microseconds(GetCurrentTimestamp()), segment, static_cast<std::uint32_t>(kind)};
   if (!fits || !board->ring()->push(entry, payload)) {
+    if (fits) {
+      board->ring_overflowed = GetCurrentTimestamp();
+      pg_atomic_fetch_add_u64(&board->ring_overflows, 1);
+    }
     pg_atomic_write_u32(kind == HandoverKind::volatile_batch ? &slot->volatile_lost : &slot->read_journal, 1);
   }
   wake_worker(*slot);
