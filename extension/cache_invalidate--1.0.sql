@@ -231,7 +231,8 @@ CREATE VIEW @extschema@.cache_invalidation_journal_locks AS
     LEFT JOIN pg_stat_activity a ON a.pid = l.pid
    WHERE l.locktype = 'relation' AND l.granted
      AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
-     AND l.relation IN ('@extschema@.cache_invalidation_journal_0'::regclass, '@extschema@.cache_invalidation_journal_1'::regclass)
+     AND l.relation IN (SELECT c.oid FROM pg_class c JOIN pg_extension x ON x.extnamespace = c.relnamespace AND x.extname = 'cache_invalidate'
+                         WHERE c.relname IN ('cache_invalidation_journal_0', 'cache_invalidation_journal_1'))
      AND l.mode <> 'AccessShareLock'
      AND l.pid IS DISTINCT FROM (SELECT c.worker_pid FROM @extschema@.cache_invalidate_condition() c);
 GRANT SELECT ON @extschema@.cache_invalidation_journal_locks TO pg_monitor;
