@@ -227,7 +227,9 @@ CREATE VIEW @extschema@.cache_invalidation_journal_locks AS
   SELECT CASE WHEN l.pid IS NULL THEN format('prepared transaction "%s"', p.gid) ELSE format('the transaction of process %s', l.pid) END AS holder,
          l.pid, p.gid, coalesce(p.prepared, a.xact_start) AS since
     FROM pg_locks l
-    LEFT JOIN pg_prepared_xacts p ON l.pid IS NULL AND l.virtualtransaction = '-1/' || p.transaction::text
+    LEFT JOIN pg_locks own ON l.pid IS NULL AND own.pid IS NULL AND own.locktype = 'transactionid' AND own.granted
+                          AND own.virtualtransaction = l.virtualtransaction
+    LEFT JOIN pg_prepared_xacts p ON p.transaction = own.transactionid
     LEFT JOIN pg_stat_activity a ON a.pid = l.pid
    WHERE l.locktype = 'relation' AND l.granted
      AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
