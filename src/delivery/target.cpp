@@ -10,6 +10,14 @@ namespace {
 
 constexpr TimestampTz kMillisecond = 1000;
 
+// What helps any server, said of this one.
+std::string name_server(const std::string& cure, const std::string& server) {
+  const std::string blank = "SERVER ...";
+  const std::size_t place = cure.find(blank);
+  if (place == std::string::npos) return cure;
+  return std::string(cure).replace(place, blank.size(), std::string("SERVER ") + quote_identifier(server.c_str()));
+}
+
 }  // namespace
 
 Target::Target(const TargetDefinition& definition, journal::TargetStatus* status) : status_(status) {
@@ -68,7 +76,8 @@ void Target::retry_now() {
   retry_at_ = 0;
 }
 
-void Target::set_state(journal::TargetState state, const std::string& problem, const std::string& cure) {
+void Target::set_state(journal::TargetState state, const std::string& problem, const std::string& general_cure) {
+  const std::string cure = name_server(general_cure, definition_.name);
   const bool was_down = state_ == journal::TargetState::down;
   const bool same = state == state_ && problem == problem_;
   state_ = state;
