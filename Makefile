@@ -6,6 +6,8 @@
 #   make unit               the unit test program, build/unit/unit_tests; needs no server
 #   make test               everything, on private servers; installs what is missing
 #   make demo               a guided tour on private servers (KEEP=1 leaves them running)
+#   make dist               the release archive for PGXN, in build/dist
+#   make deb                Debian packages, in build/deb
 #
 # What is compiled and tested is listed in sources.mk. The version stands in the control file only.
 
@@ -22,8 +24,8 @@ HIREDIS_LIBS := $(or $(shell pkg-config --libs hiredis 2>/dev/null),-lhiredis)
 
 # ---- Goals that do without the server's build system ------------------------------------------
 
-.PHONY: setup test demo unit
-setup test demo:
+.PHONY: setup test demo dist deb unit
+setup test demo dist deb:
 	@PG_CONFIG='$(PG_CONFIG)' scripts/$@
 
 print-%:
@@ -51,7 +53,7 @@ build/unit/%.o: %.cpp Makefile
 
 # ---- The module, by PGXS ----------------------------------------------------------------------
 
-ifneq ($(filter-out setup test demo unit print-% build/unit/%,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out setup test demo dist deb unit print-% build/unit/%,$(or $(MAKECMDGOALS),all)),)
 
 EXTENSION = cache_invalidate
 MODULE_big = cache_invalidate

@@ -36,6 +36,14 @@ find_pg_config() {
   return 1
 }
 
+# The version in the control file; `full`: with three numbers, as PGXN wants it.
+control_version() {
+  local version
+  version=$(sed -n "s/^default_version *= *'\([^']*\)'.*/\1/p" cache_invalidate.control)
+  if [ "${1:-}" = full ] && [[ $version =~ ^[0-9]+\.[0-9]+$ ]]; then version=$version.0; fi
+  say "$version"
+}
+
 # A variable of PGXS' Makefile.global, unexpanded.
 pgxs_variable() { sed -n "s/^$1[[:space:]]*=[[:space:]]*//p" "$PG_PGXS/src/Makefile.global" | head -n 1; }
 
