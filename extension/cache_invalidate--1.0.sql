@@ -2,7 +2,7 @@
 \echo Use "CREATE EXTENSION cache_invalidate" to load this file. \quit
 
 -- Every name is resolved in pg_catalog, whatever the schema holds that the extension goes to.
-SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+SET LOCAL search_path = pg_catalog, pg_temp;
 
 -- The journal: two segments, appended to by committing transactions, truncated in place by the worker. No
 -- index, nothing for vacuum to do, out of line only what is longer than a page.
