@@ -37,7 +37,7 @@ COMMENT ON TRIGGER keep_out ON @extschema@.cache_invalidation_journal_1 IS
   'cache_invalidate: what others would insert, such as the initial copy of a subscription, is ignored.';
 
 CREATE TABLE @extschema@.trigger_error_log (
-  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  id bigint GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME @extschema@.trigger_error_log_id_seq) PRIMARY KEY,
   table_name text NOT NULL,
   operation text NOT NULL,
   error_message text NOT NULL,
