@@ -86,8 +86,8 @@ include $(PGXS)
 COMPILE.cxx.bc += $(LANGUAGE_FLAGS) -MMD -MP -MF $@.d -MT $@
 
 $(OBJS) $(OBJS:.o=.bc): Makefile
-src/pg/module.o src/pg/module.bc: $(EXTENSION).control
-src/pg/module.o src/pg/module.bc: override CPPFLAGS += -DCACHE_INVALIDATE_VERSION='"$(EXTVERSION)"'
+src/admin/installation.o src/admin/installation.bc: $(EXTENSION).control
+src/admin/installation.o src/admin/installation.bc: override CPPFLAGS += -DCACHE_INVALIDATE_VERSION='"$(EXTVERSION)"'
 
 -include $(DEPENDENCY_FILES)
 

@@ -433,6 +433,13 @@ REVOKE ALL ON FUNCTION @extschema@.resume_cache_invalidation(name) FROM PUBLIC;
 COMMENT ON FUNCTION @extschema@.resume_cache_invalidation(name) IS
   'Ends the pause of the server, or without an argument all pauses, each by itself or of all. Returns whether there was one. An unknown server is an error (42704).';
 
+CREATE FUNCTION @extschema@.cache_invalidate_library_version() RETURNS text
+  LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cache_invalidate_library_version';
+REVOKE ALL ON FUNCTION @extschema@.cache_invalidate_library_version() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION @extschema@.cache_invalidate_library_version() TO pg_monitor;
+COMMENT ON FUNCTION @extschema@.cache_invalidate_library_version() IS
+  'The version of the library that this session runs. If it is not the extension''s (pg_extension.extversion), an upgrade is not finished: ALTER EXTENSION cache_invalidate UPDATE, or a restart of the server, is due.';
+
 CREATE FUNCTION @extschema@.cache_invalidate_installed() RETURNS void
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cache_invalidate_installed';
 REVOKE ALL ON FUNCTION @extschema@.cache_invalidate_installed() FROM PUBLIC;

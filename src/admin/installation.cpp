@@ -18,4 +18,8 @@ CACHE_INVALIDATE_FUNCTION(installed) {
 // What others would put into the journal, the initial copy of a subscription before all, is not ours to deliver.
 CACHE_INVALIDATE_FUNCTION(keep_out) { return PointerGetDatum(nullptr); }
 
+// The version of the library that the server has loaded, as against that of the objects: they differ between an upgrade
+// of the package and the restart, or ALTER EXTENSION UPDATE, that completes it.
+CACHE_INVALIDATE_FUNCTION(library_version) { return CStringGetTextDatum(CACHE_INVALIDATE_VERSION); }
+
 }  // namespace cache_invalidate::admin

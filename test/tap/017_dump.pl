@@ -1,5 +1,6 @@
-# Dump and restore, in every order that pg_restore knows: servers, rights and triggers come back as they were, with
-# what depends on columns, and work. What restoring the data does is delivered only if triggers are there already.
+# Dump and restore, in every order and format that pg_restore knows: servers, rights and triggers come back as they were,
+# with what depends on columns, and work; also where the library is not preloaded, and of a table by itself. What restoring
+# the data does is delivered only if triggers are there already.
 use strict;
 use warnings;
 
@@ -103,6 +104,10 @@ sub new_database {
 my $dir  = PostgreSQL::Test::Utils::tempdir();
 my $dump = "$dir/dump";
 $node->command_ok([ 'pg_dump', '-Fc', '-f', $dump, '-d', 'source' ], 'pg_dump -Fc');
+$node->command_ok([ 'pg_dump', '-Fd', '-j2', '-f', "$dir/folder", '-d', 'source' ], 'pg_dump -Fd -j2');
+my ($listed) = run_command([ 'pg_restore', '-l', $dump ]);
+unlike($listed, qr/TABLE DATA tools|SEQUENCE SET tools/, 'nothing of what is in the extension\'s own tables is dumped');
+like($listed, qr/TABLE DATA public item/, 'of others it is');
 my $source_worker = wait_for_worker($node, 'source');
 $redis->fill(@cached);
 my %ways = (
@@ -110,6 +115,7 @@ my %ways = (
     # By sections too: the trigger of a partitioned table waits for no partition's data else.
     'in parallel' => sub { restore($_[0], '-j2', "--section=$_", $dump) for qw(pre-data data post-data) },
     'by sections' => sub { restore($_[0], "--section=$_", $dump) for qw(pre-data data post-data) },
+    'in parallel, from a folder' => sub { restore($_[0], '-j2', "--section=$_", "$dir/folder") for qw(pre-data data post-data) },
     'as a script' => sub {
         $node->command_ok([ 'pg_dump', '-f', "$dir/script", '-d', 'source' ], 'pg_dump');
         $node->command_ok([ 'psql', '-X', '-q', '-1', '-v', 'ON_ERROR_STOP=1', '-o', '/dev/null', '-f', "$dir/script", '-d', $_[0] ], 'psql -1');
@@ -148,6 +154,43 @@ my @restored = (map({ ("item:$_", "title:title $_") } 1 .. 9), map({ "odd:$_:odd
 ok($redis->wait_gone(@restored), 'data under triggers: the keys of all rows are deleted');
 is(missing(), join(' ', sort @restored), 'data under triggers: and no others');
 works($database, 'data under triggers');
+
+# --- A table by itself: its trigger comes with it, the extension and the server do not
+
+$redis->fill(@cached);
+$database = new_database('copy');
+$node->safe_psql($database, "CREATE SCHEMA tools; CREATE EXTENSION cache_invalidate SCHEMA tools; CREATE SERVER cache FOREIGN DATA WRAPPER cache_invalidate OPTIONS (url '" . $redis->url . "')");
+$node->safe_psql($database, q(CREATE SERVER elsewhere FOREIGN DATA WRAPPER cache_invalidate OPTIONS (url 'redis://127.0.0.1:1/0', enabled 'false')));
+restore($database, '-t', 'item', $dump);
+is($node->safe_psql($database, 'SELECT count(*) FROM tools.get_cache_trigger_health()'), '0', 'pg_restore -t brings no trigger');
+$node->safe_psql($database, 'DROP TABLE item');
+$node->command_ok([ 'pg_dump', '-Fc', '-t', 'item', '-f', "$dir/table", '-d', 'source' ], 'pg_dump -t');
+restore($database, "$dir/table");
+is($node->safe_psql($database, 'SELECT string_agg(trigger_name, $$ $$ ORDER BY trigger_name) FROM tools.get_cache_trigger_health()'), 'cache_invalidation_item gone', 'pg_dump -t does');
+wait_for_worker($node, $database);
+$node->safe_psql($database, 'UPDATE item SET version = 1 WHERE id = 9');
+$redis->wait_gone('item:9');
+is(missing(), 'item:9 title:title 9', 'a table by itself: its changes are delivered');
+$node->safe_psql('postgres', "DROP DATABASE $database");
+
+# --- Into a server that does not preload the library: all is there, and delivered when it does
+
+my $plain = new_node('plain', preload => 0);
+$plain->start;
+$plain->safe_psql('postgres', "CREATE ROLE app_owner; CREATE DATABASE copy");
+$plain->safe_psql('postgres', 'ALTER DATABASE copy SET search_path = public, tools');
+my ($restored, $warnings) = run_command([ 'pg_restore', '-e', '-d', $plain->connstr . ' dbname=copy', $dump ]);
+is($warnings, '', 'without preloading: pg_restore says nothing');
+like(slurp_file($plain->logfile), qr/WARNING:  cache_invalidate is not in shared_preload_libraries/, 'without preloading: the log warns');
+is($plain->safe_psql('copy', 'SELECT (SELECT count(*) FROM item), (SELECT count(*) FROM pg_foreign_server), (SELECT count(*) FROM tools.get_cache_trigger_health())'),
+    '20|2|' . $node->safe_psql('source', 'SELECT count(*) FROM tools.get_cache_trigger_health()'), 'without preloading: all is there');
+$redis->fill(@cached);
+$plain->safe_psql('copy', 'UPDATE item SET version = 1 WHERE id = 8');
+configure($plain, shared_preload_libraries => 'cache_invalidate');
+$plain->restart;
+ok($redis->wait_gone('item:8', 'title:title 8'), 'and what changed there is delivered when it is preloaded');
+is(missing(), 'item:8 title:title 8', 'and nothing of what was restored');
+$plain->stop;
 
 is(worker_pid($node, 'source'), $source_worker, 'the worker of the source has not noticed');
 $node->stop;
