@@ -13,6 +13,7 @@ CORE_SRCS = \
 	src/core/glob.cpp \
 	src/core/json.cpp \
 	src/core/json_parser.cpp \
+	src/core/key_families.cpp \
 	src/core/latency.cpp \
 	src/core/message_queue.cpp \
 	src/core/net_effect.cpp \
@@ -48,6 +49,7 @@ PG_SRCS = \
 	src/pg/settings.cpp \
 	src/pg/text.cpp
 CAPTURE_SRCS = \
+	src/capture/all_triggers.cpp \
 	src/capture/blind_spots.cpp \
 	src/capture/check_ddl.cpp \
 	src/capture/check_rename.cpp \
@@ -55,10 +57,12 @@ CAPTURE_SRCS = \
 	src/capture/ddl_changes.cpp \
 	src/capture/foreign_lookup.cpp \
 	src/capture/foreign_path.cpp \
+	src/capture/manual.cpp \
 	src/capture/reset.cpp \
 	src/capture/row_changes.cpp \
 	src/capture/row_reader.cpp \
 	src/capture/rule_cache.cpp \
+	src/capture/scope_values.cpp \
 	src/capture/table_changes.cpp \
 	src/capture/table_facts.cpp \
 	src/capture/table_triggers.cpp \
@@ -104,6 +108,7 @@ ADMIN_SRCS = \
 	src/admin/explain.cpp \
 	src/admin/imagined_change.cpp \
 	src/admin/installation.cpp \
+	src/admin/manual.cpp \
 	src/admin/probe.cpp \
 	src/admin/stats.cpp \
 	src/admin/validator.cpp
@@ -125,6 +130,7 @@ UNIT_TESTS = \
 	test/unit/glob_test.cpp \
 	test/unit/json_parser_test.cpp \
 	test/unit/json_test.cpp \
+	test/unit/key_families_test.cpp \
 	test/unit/latency_test.cpp \
 	test/unit/message_queue_bytes_test.cpp \
 	test/unit/message_queue_test.cpp \
@@ -175,6 +181,7 @@ REGRESS = \
 	prepared \
 	functions \
 	reset_pause \
+	manual \
 	durability \
 	explain \
 	worker \

@@ -439,6 +439,23 @@ REVOKE ALL ON FUNCTION @extschema@.cache_invalidate_library_version() FROM PUBLI
 GRANT EXECUTE ON FUNCTION @extschema@.cache_invalidate_library_version() TO pg_monitor;
 COMMENT ON FUNCTION @extschema@.cache_invalidate_library_version() IS
   'The version of the library that this session runs. If it is not the extension''s (pg_extension.extversion), an upgrade is not finished: ALTER EXTENSION cache_invalidate UPDATE, or a restart of the server, is due.';
+CREATE FUNCTION @extschema@.invalidate_cache_key(VARIADIC keys text[]) RETURNS void
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cache_invalidate_invalidate_key';
+REVOKE ALL ON FUNCTION @extschema@.invalidate_cache_key(text[]) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.invalidate_cache_key(text[]) IS
+  'Deletes these keys when the transaction commits, in all servers on which the calling role has USAGE: as they are, after the server''s key_prefix. A NULL is an error (22004), and so is a key that is empty or longer than 1 MB (22023), and that there are servers and the role may use none (42501). Without any server a WARNING says that nothing is deleted. Does nothing while cache_invalidate.enabled is off.';
+
+CREATE FUNCTION @extschema@.invalidate_cache_pattern(pattern text) RETURNS void
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cache_invalidate_invalidate_pattern';
+REVOKE ALL ON FUNCTION @extschema@.invalidate_cache_pattern(text) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.invalidate_cache_pattern(text) IS
+  'Deletes all keys that match the glob, as Redis understands it, when the transaction commits. Servers and errors as of invalidate_cache_key().';
+
+CREATE FUNCTION @extschema@.invalidate_cache_resource(resource text, scope jsonb DEFAULT NULL) RETURNS integer
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cache_invalidate_invalidate_resource';
+REVOKE ALL ON FUNCTION @extschema@.invalidate_cache_resource(text, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.invalidate_cache_resource(text, jsonb) IS
+  'Deletes, when the transaction commits, all that the triggers of the resource (their argument resource, else the table''s name) could name, and sends a message of each without an id. scope: a JSON object of columns whose values are known, such as {"project_id": 3}; without it, all rows. In servers that the trigger names and on which the calling role has USAGE. Returns how many triggers that were; none is an error (42704), and so is a scope that is no object (22023), and that there are servers and the role may use none (42501). Does nothing, and returns 0, while cache_invalidate.enabled is off.';
 
 CREATE FUNCTION @extschema@.cache_invalidate_installed() RETURNS void
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cache_invalidate_installed';

@@ -1,8 +1,8 @@
 // What an operator does by hand: reset_cache(), pause_cache_invalidation(), resume_cache_invalidation().
+#include "admin/installed.hpp"
 #include "capture/reset.hpp"
 #include "delivery/ddl_watch.hpp"
 #include "delivery/pauses.hpp"
-#include "pg/extension.hpp"
 #include "pg/guard.hpp"
 #include "pg/text.hpp"
 
@@ -19,14 +19,6 @@ const char* read_reason(FunctionCallInfo fcinfo) {
   const int length = static_cast<int>(strlen(reason));
   reason[pg_mbcliplen(reason, length, kLongestReason)] = '\0';
   return pg::to_utf8(reason);
-}
-
-const pg::Extension& installed_extension() {
-  const pg::Extension* extension = pg::extension();
-  if (extension == nullptr) {
-    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("extension \"cache_invalidate\" is not installed")));
-  }
-  return *extension;
 }
 
 // InvalidOid: all.

@@ -1,5 +1,5 @@
 // cleanup_trigger_error_log(): deletes old rows of trigger_error_log.
-#include "pg/extension.hpp"
+#include "admin/installed.hpp"
 #include "pg/guard.hpp"
 
 namespace cache_invalidate::admin {
@@ -10,14 +10,11 @@ CACHE_INVALIDATE_FUNCTION(cleanup_error_log) {
     ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid number of days: %d", days),
                     errhint("Give how many days of errors to keep: 0 deletes all.")));
   }
-  const pg::Extension* extension = pg::extension();
-  if (extension == nullptr) {
-    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("extension \"cache_invalidate\" is not installed")));
-  }
+  const pg::Extension& extension = installed_extension();
   const char* sql = psprintf(
       "DELETE FROM %s.trigger_error_log "
       "WHERE occurred_at OPERATOR(pg_catalog.<) (pg_catalog.now() OPERATOR(pg_catalog.-) pg_catalog.make_interval(days => $1))",
-      quote_identifier(get_namespace_name(extension->schema)));
+      quote_identifier(get_namespace_name(extension.schema)));
   Oid types[] = {INT4OID};
   // Further back there is nothing, and timestamps end.
   Datum values[] = {Int32GetDatum(Min(days, 365 * 100))};

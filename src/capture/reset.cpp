@@ -4,101 +4,15 @@
 #include <string>
 #include <vector>
 
+#include "capture/all_triggers.hpp"
 #include "capture/transaction.hpp"
 #include "capture/vocabulary.hpp"
 #include "core/expand.hpp"
 #include "core/rule.hpp"
-#include "pg/extension.hpp"
 #include "pg/guard.hpp"
-#include "pg/text.hpp"
 
 namespace cache_invalidate::capture {
 namespace {
-
-// A trigger of ours as the catalogs have it; the texts are UTF-8.
-struct FoundTrigger {
-  Oid oid;
-  Oid parent;  // InvalidOid: it is no partition's clone
-  Oid owner;   // of its table
-  const char* table;
-  const char* schema;
-  int count;
-  const char** arguments;
-};
-
-struct FoundTriggers {
-  FoundTrigger* first = nullptr;
-  int count = 0;
-  int room = 0;
-
-  void add(const FoundTrigger& trigger) {
-    if (count == room) {
-      room = Max(16, room * 2);
-      const Size size = sizeof(FoundTrigger) * static_cast<Size>(room);
-      first = static_cast<FoundTrigger*>(first == nullptr ? palloc(size) : repalloc(first, size));
-    }
-    first[count++] = trigger;
-  }
-  const FoundTrigger* find(Oid oid) const {
-    const FoundTrigger* begin = first;
-    const FoundTrigger* end = first + count;
-    const auto* found = std::lower_bound(begin, end, oid, [](const FoundTrigger& trigger, Oid other) { return trigger.oid < other; });
-    return found != end && found->oid == oid ? found : nullptr;
-  }
-};
-
-// One after the other, each ended by NUL.
-void read_arguments(HeapTuple tuple, TupleDesc descriptor, FoundTrigger& trigger) {
-  trigger.count = reinterpret_cast<Form_pg_trigger>(GETSTRUCT(tuple))->tgnargs;
-  trigger.arguments = static_cast<const char**>(palloc(sizeof(const char*) * static_cast<Size>(Max(trigger.count, 1))));
-  bool is_null;
-  const Datum packed = heap_getattr(tuple, Anum_pg_trigger_tgargs, descriptor, &is_null);
-  const char* argument = is_null ? "" : VARDATA_ANY(DatumGetByteaPCopy(packed));
-  for (int i = 0; i < trigger.count; ++i) {
-    trigger.arguments[i] = pg::to_utf8_anyhow(argument);
-    argument += strlen(argument) + 1;
-  }
-}
-
-// False: the table is just being dropped.
-bool read_table(Oid table, FoundTrigger& trigger) {
-  HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
-  if (!HeapTupleIsValid(tuple)) return false;
-  auto* row = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
-  trigger.owner = row->relowner;
-  trigger.table = pg::to_utf8_anyhow(pstrdup(NameStr(row->relname)));
-  const char* schema = get_namespace_name(row->relnamespace);
-  trigger.schema = schema == nullptr ? "" : pg::to_utf8_anyhow(schema);
-  ReleaseSysCache(tuple);
-  return true;
-}
-
-// All that may fire, in whatever session, in the order of their numbers; in memory of the current context.
-FoundTriggers find_triggers() {
-  FoundTriggers found;
-  Relation catalog = table_open(TriggerRelationId, AccessShareLock);
-  SysScanDesc scan = systable_beginscan(catalog, InvalidOid, false, nullptr, 0, nullptr);
-  while (HeapTuple tuple = systable_getnext(scan)) {
-    const auto* row = reinterpret_cast<Form_pg_trigger>(GETSTRUCT(tuple));
-    if (row->tgenabled == TRIGGER_DISABLED || !pg::is_trigger_function(row->tgfoid)) continue;
-    FoundTrigger trigger{};
-    trigger.oid = row->oid;
-    trigger.parent = row->tgparentid;
-    if (!read_table(row->tgrelid, trigger)) continue;
-    read_arguments(tuple, RelationGetDescr(catalog), trigger);
-    found.add(trigger);
-  }
-  systable_endscan(scan);
-  table_close(catalog, AccessShareLock);
-  std::sort(found.first, found.first + found.count, [](const FoundTrigger& a, const FoundTrigger& b) { return a.oid < b.oid; });
-  return found;
-}
-
-// A clone that goes where the trigger goes that it was cloned from.
-bool is_repeated(const FoundTriggers& all, const FoundTrigger& trigger) {
-  const FoundTrigger* parent = OidIsValid(trigger.parent) ? all.find(trigger.parent) : nullptr;
-  return parent != nullptr && parent->owner == trigger.owner;
-}
 
 // Without placeholders it gives one key, which needs no search.
 bool is_constant(const core::Template& source) {
@@ -128,7 +42,7 @@ void add_message(const core::RuleSpec& spec, Oid owner, const char* reason, int 
 
 void note_trigger(const FoundTrigger& trigger, const char* reason, Reset what, int level) {
   std::string problem;
-  const core::RuleSpec spec = core::parse_usable(std::vector<std::string>(trigger.arguments, trigger.arguments + trigger.count), problem);
+  const core::RuleSpec spec = usable_arguments(trigger, problem);
   if (what == Reset::everything) {
     for (const core::Template& key : spec.keys) add_whole(key, false, trigger, spec, level);
     for (const core::Template& pattern : spec.patterns) add_whole(pattern, true, trigger, spec, level);
@@ -149,7 +63,7 @@ void note_reset(const char* reason, Reset what) {
     level = GetCurrentTransactionNestLevel();
   });
   for (int i = 0; i < triggers.count; ++i) {
-    if (!is_repeated(triggers, triggers.first[i])) note_trigger(triggers.first[i], reason, what, level);
+    if (!is_repeated(triggers, triggers.first[i], true)) note_trigger(triggers.first[i], reason, what, level);
   }
   if (triggers.count == 0) {
     core::RuleSpec nobody;
