@@ -28,6 +28,7 @@ CORE_SRCS = \
 	src/core/second_deletes.cpp \
 	src/core/snapshot.cpp \
 	src/core/template.cpp \
+	src/core/template_list.cpp \
 	src/core/watermark.cpp
 
 # hiredis, and nothing of the server.
@@ -103,6 +104,10 @@ DELIVERY_SRCS = \
 	src/delivery/worker.cpp
 ADMIN_SRCS = \
 	src/admin/condition.cpp \
+	src/admin/attach.cpp \
+	src/admin/attach_options.cpp \
+	src/admin/attach_schema.cpp \
+	src/admin/attached_triggers.cpp \
 	src/admin/control.cpp \
 	src/admin/error_log.cpp \
 	src/admin/explain.cpp \
@@ -152,6 +157,7 @@ UNIT_TESTS = \
 	test/unit/snapshot_test.cpp \
 	test/unit/sweep_test.cpp \
 	test/unit/target_options_test.cpp \
+	test/unit/template_list_test.cpp \
 	test/unit/template_test.cpp \
 	test/unit/watermark_test.cpp
 UNIT_EXTRA_SRCS = \
@@ -182,6 +188,7 @@ REGRESS = \
 	functions \
 	reset_pause \
 	manual \
+	enable \
 	durability \
 	explain \
 	worker \

@@ -414,6 +414,34 @@ REVOKE ALL ON FUNCTION @extschema@.cleanup_trigger_error_log(integer) FROM PUBLI
 COMMENT ON FUNCTION @extschema@.cleanup_trigger_error_log(integer) IS
   'Deletes rows of trigger_error_log that are older than so many days (0: all) and returns how many. A negative number is an error (22023).';
 
+-- Attaching.
+-- keys and patterns are "any", since '{task:{id}}' is no text of an array, and shall be the list of one template.
+CREATE FUNCTION @extschema@.enable_cache_invalidation(
+    rel regclass, keys "any" DEFAULT NULL::text[], patterns "any" DEFAULT NULL::text[], resource text DEFAULT NULL, id text DEFAULT NULL,
+    columns text[] DEFAULT NULL, ignore text[] DEFAULT NULL, fields text[] DEFAULT NULL, payload text DEFAULT NULL, format text DEFAULT NULL,
+    channel text DEFAULT NULL, servers text[] DEFAULT NULL, unchanged text DEFAULT NULL, always boolean DEFAULT false)
+  RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cache_invalidate_enable';
+COMMENT ON FUNCTION @extschema@.enable_cache_invalidation(regclass, "any", "any", text, text, text[], text[], text[], text, text, text, text[], text, boolean) IS
+  'Makes the triggers that cover a table, as the caller: cache_invalidation_TABLE for its rows, cache_invalidation_TABLE_truncate for TRUNCATE, with partitions and inheritance children. keys and patterns: a template, a list ''{task:{id},...}'', or an array; in them {$table} and {$schema} stand for the table''s names. The other arguments are those of notify_cache_invalidation(); servers is server. always: the triggers fire also for rows that logical replication applies. Returns whether anything changed: nothing if the triggers are there already; others of these names are replaced, with a NOTICE. Errors as of CREATE TRIGGER; 42710 if a trigger of that name calls another function, 42809 if it is no table.';
+
+CREATE FUNCTION @extschema@.enable_cache_invalidation_for_schema(
+    schema_name regnamespace, keys "any" DEFAULT NULL::text[], patterns "any" DEFAULT NULL::text[], resource text DEFAULT NULL, id text DEFAULT NULL,
+    columns text[] DEFAULT NULL, ignore text[] DEFAULT NULL, fields text[] DEFAULT NULL, payload text DEFAULT NULL, format text DEFAULT NULL,
+    channel text DEFAULT NULL, servers text[] DEFAULT NULL, unchanged text DEFAULT NULL, always boolean DEFAULT false)
+  RETURNS integer LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cache_invalidate_enable_schema';
+COMMENT ON FUNCTION @extschema@.enable_cache_invalidation_for_schema(regnamespace, "any", "any", text, text, text[], text[], text[], text, text, text, text[], text, boolean) IS
+  'enable_cache_invalidation() for each table of the schema, but for partitions and children of such (which come with them), temporary tables and those of extensions. A table for which the arguments are no good, or that the caller may not change, is skipped with a NOTICE. Returns how many tables were changed.';
+
+CREATE FUNCTION @extschema@.disable_cache_invalidation(rel regclass) RETURNS boolean
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cache_invalidate_disable';
+COMMENT ON FUNCTION @extschema@.disable_cache_invalidation(regclass) IS
+  'Drops the triggers of the table, its partitions and inheritance children that are named cache_invalidation_... and call notify_cache_invalidation(), as the caller. Others that call it stay, with a NOTICE. Returns whether there were any.';
+
+CREATE FUNCTION @extschema@.disable_cache_invalidation_for_schema(schema_name regnamespace) RETURNS integer
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cache_invalidate_disable_schema';
+COMMENT ON FUNCTION @extschema@.disable_cache_invalidation_for_schema(regnamespace) IS
+  'disable_cache_invalidation() for each table of the schema. Returns of how many tables triggers were dropped.';
+
 -- By hand.
 CREATE FUNCTION @extschema@.reset_cache(reason text DEFAULT 'requested by hand') RETURNS void
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cache_invalidate_reset_cache';

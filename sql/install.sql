@@ -86,8 +86,8 @@ SELECT pg_describe_object(classid, objid, 0) AS uncommented FROM pg_depend
  WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e' AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'cache_invalidate')
    AND classid <> 'pg_type'::regclass AND obj_description(objid, classid::regclass::name) IS NULL;
 
--- PUBLIC has no right on anything but the trigger function and the option validator, which do nothing by themselves, and
--- explain_cache_invalidation(), which asks who owns the table
+-- PUBLIC has no right on anything but the trigger function and the option validator, which do nothing by themselves,
+-- explain_cache_invalidation(), which asks who owns the table, and those that make and drop triggers as the caller
 SELECT o.kind, o.name, a.privilege_type
   FROM (SELECT 'relation', relname::text, coalesce(relacl, acldefault(CASE relkind WHEN 'S' THEN 's'::"char" ELSE 'r' END, relowner)), 'pg_class'::regclass, oid FROM pg_class
         UNION ALL SELECT 'function', proname, coalesce(proacl, acldefault('f', proowner)), 'pg_proc'::regclass, oid FROM pg_proc

@@ -48,7 +48,8 @@ void warn_of_moves(const Trigger& trigger, Relation table) {
                     errhint("Write AFTER INSERT OR UPDATE OR DELETE.")));
 }
 
-// The table and what it inherits from, at any distance.
+}  // namespace
+
 List* find_ancestors(Oid table) {
   List* found = list_make1_oid(table);
   Relation catalog = table_open(InheritsRelationId, AccessShareLock);
@@ -64,8 +65,6 @@ List* find_ancestors(Oid table) {
   table_close(catalog, AccessShareLock);
   return found;
 }
-
-}  // namespace
 
 void warn_of_blind_spots(const Trigger& trigger, Relation table) {
   const bool is_partitioned = table->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
