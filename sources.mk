@@ -197,6 +197,7 @@ REGRESS_UNPRELOADED = $(filter-out worker payloads,$(REGRESS))
 
 # test/isolation/specs/NAME.spec with test/isolation/expected/NAME.out
 ISOLATION = \
+	attach \
 	savepoints \
 	ddl \
 	overlap \

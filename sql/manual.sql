@@ -159,14 +159,21 @@ SELECT by_definer();
 RESET ROLE;
 SELECT item FROM journal.waiting();
 
--- Without a server
+-- A server that is disabled is none
 ALTER SERVER cache OPTIONS (ADD enabled 'false');
+GRANT USAGE ON FOREIGN SERVER cache TO regress_cache_caller;
+SET ROLE regress_cache_caller;
+SELECT complaint($$SELECT public.invalidate_cache_key('k')$$);
+RESET ROLE;
+REVOKE USAGE ON FOREIGN SERVER cache FROM regress_cache_caller;
+SELECT invalidate_cache_key('to the other');
 ALTER SERVER other OPTIONS (ADD enabled 'off');
 SET ROLE regress_cache_caller;
 SELECT public.invalidate_cache_key('k');
 SELECT public.invalidate_cache_pattern('k');
 SELECT public.invalidate_cache_resource('parts');
 RESET ROLE;
+SELECT invalidate_cache_key('to nobody');
 
 SET client_min_messages = warning;
 DROP SCHEMA app, journal CASCADE;

@@ -24,25 +24,12 @@ const char* read_item(Datum datum, const char* what) {
                   errdetail("It may have %zu bytes, as UTF-8.", core::kLongestKey)));
 }
 
-// The name of a server that is worth a GRANT.
-const char* suggested_server(Oid wrapper) {
-  Relation catalog = table_open(ForeignServerRelationId, AccessShareLock);
-  SysScanDesc scan = systable_beginscan(catalog, InvalidOid, false, nullptr, 0, nullptr);
-  const char* name = nullptr;
-  while (HeapTuple tuple = systable_getnext(scan)) {
-    const auto* row = reinterpret_cast<Form_pg_foreign_server>(GETSTRUCT(tuple));
-    if (row->srvfdw == wrapper && (name == nullptr || strcmp(NameStr(row->srvname), name) < 0)) name = pstrdup(NameStr(row->srvname));
-  }
-  systable_endscan(scan);
-  table_close(catalog, AccessShareLock);
-  return name;
-}
-
 [[noreturn]] void refuse_role(Oid wrapper) {
   const char* role = GetUserNameFromId(GetUserId(), false);
+  const char* server = capture::first_enabled_server(wrapper);
   ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
                   errmsg("role \"%s\" may use no server of foreign-data wrapper \"cache_invalidate\"", role),
-                  errhint("Let it: GRANT USAGE ON FOREIGN SERVER %s TO %s.", quote_identifier(suggested_server(wrapper)), quote_identifier(role))));
+                  errhint("Let it: GRANT USAGE ON FOREIGN SERVER %s TO %s.", quote_identifier(server), quote_identifier(role))));
 }
 
 // False: nothing is to be noted, because of cache_invalidate.enabled. `warns`: if it goes nowhere.

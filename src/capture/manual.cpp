@@ -26,19 +26,6 @@ bool is_server_enabled(const ForeignServer& server) {
   return true;
 }
 
-bool has_enabled_server(Oid wrapper) {
-  Relation catalog = table_open(ForeignServerRelationId, AccessShareLock);
-  SysScanDesc scan = systable_beginscan(catalog, InvalidOid, false, nullptr, 0, nullptr);
-  bool found = false;
-  while (HeapTuple tuple = found ? nullptr : systable_getnext(scan)) {
-    const auto* row = reinterpret_cast<Form_pg_foreign_server>(GETSTRUCT(tuple));
-    found = row->srvfdw == wrapper && is_server_enabled(*GetForeignServer(row->oid));
-  }
-  systable_endscan(scan);
-  table_close(catalog, AccessShareLock);
-  return found;
-}
-
 // Never destroyed: the server's exit handlers may still run our callbacks.
 core::KeyFamilies& families() {
   static core::KeyFamilies* instance = new core::KeyFamilies();
@@ -156,10 +143,27 @@ std::string resource_of(const FoundTrigger& trigger, const core::RuleSpec& spec)
 
 }  // namespace
 
+const char* first_enabled_server(Oid wrapper) {
+  Relation catalog = table_open(ForeignServerRelationId, AccessShareLock);
+  SysScanDesc scan = systable_beginscan(catalog, InvalidOid, false, nullptr, 0, nullptr);
+  const char* first = nullptr;
+  while (HeapTuple tuple = systable_getnext(scan)) {
+    const auto* row = reinterpret_cast<Form_pg_foreign_server>(GETSTRUCT(tuple));
+    if (row->srvfdw != wrapper || (first != nullptr && strcmp(first, NameStr(row->srvname)) < 0)) continue;
+    if (is_server_enabled(*GetForeignServer(row->oid))) first = pstrdup(NameStr(row->srvname));
+  }
+  systable_endscan(scan);
+  table_close(catalog, AccessShareLock);
+  return first;
+}
+
 Reach reach_of_user(Oid wrapper) {
   const std::uint32_t everything = scope_number(GetUserId(), {}, "*");
-  if (!resolved_vocabulary(wrapper).scopes[everything].servers.empty()) return Reach::some;
-  return has_enabled_server(wrapper) ? Reach::forbidden : Reach::nobody;
+  for (const std::uint32_t oid : resolved_vocabulary(wrapper).scopes[everything].servers) {
+    const ForeignServer* server = GetForeignServerExtended(oid, FSV_MISSING_OK);
+    if (server != nullptr && is_server_enabled(*server)) return Reach::some;
+  }
+  return first_enabled_server(wrapper) != nullptr ? Reach::forbidden : Reach::nobody;
 }
 
 void note_key(const char* key) {

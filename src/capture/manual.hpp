@@ -14,6 +14,8 @@ enum class Reach {
 
 // Of the current user. May raise an error, as all of these.
 Reach reach_of_user(Oid wrapper);
+// By name; nullptr: there is none.
+const char* first_enabled_server(Oid wrapper);
 
 // One key, or glob, in UTF-8.
 void note_key(const char* key);
