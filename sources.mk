@@ -69,6 +69,7 @@ CAPTURE_SRCS = \
 	src/capture/table_triggers.cpp \
 	src/capture/transaction.cpp \
 	src/capture/trigger.cpp \
+	src/capture/trigger_counts.cpp \
 	src/capture/vocabulary.cpp
 JOURNAL_SRCS = \
 	src/journal/board.cpp \
@@ -76,7 +77,8 @@ JOURNAL_SRCS = \
 	src/journal/ring.cpp \
 	src/journal/scan.cpp \
 	src/journal/segment.cpp \
-	src/journal/shared.cpp
+	src/journal/shared.cpp \
+	src/journal/trigger_table.cpp
 DELIVERY_SRCS = \
 	src/delivery/ddl_watch.cpp \
 	src/delivery/dispatcher.cpp \
@@ -115,6 +117,8 @@ ADMIN_SRCS = \
 	src/admin/installation.cpp \
 	src/admin/manual.cpp \
 	src/admin/probe.cpp \
+	src/admin/rule_check.cpp \
+	src/admin/rules.cpp \
 	src/admin/stats.cpp \
 	src/admin/validator.cpp
 

@@ -52,7 +52,7 @@ COMMENT ON SEQUENCE @extschema@.trigger_error_log_id_seq IS 'cache_invalidate: n
 COMMENT ON COLUMN @extschema@.trigger_error_log.table_name IS 'Table whose trigger had the problem, without its schema; of a partition its root.';
 COMMENT ON COLUMN @extschema@.trigger_error_log.operation IS 'INSERT, UPDATE or DELETE.';
 COMMENT ON COLUMN @extschema@.trigger_error_log.error_message IS 'What went wrong.';
-COMMENT ON COLUMN @extschema@.trigger_error_log.error_context IS 'The trigger''s table with its schema.';
+COMMENT ON COLUMN @extschema@.trigger_error_log.error_context IS 'The trigger, and its table with its schema; of a partition those of its root.';
 COMMENT ON COLUMN @extschema@.trigger_error_log.occurred_at IS 'When the transaction began to commit.';
 
 -- Servers to which nothing is sent for a while. Not dumped; kept from what a publication FOR ALL TABLES copies, like the journal.
@@ -141,29 +141,55 @@ COMMENT ON FOREIGN DATA WRAPPER cache_invalidate IS
   'Caches (Redis or Valkey) whose keys are deleted. Server options: url, key_prefix, lease_prefix, second_delete_after, publish_channel, connect_timeout, command_timeout, enabled. User mapping options: username, password.';
 
 -- Health and statistics.
+CREATE FUNCTION @extschema@.cache_invalidate_rules(
+    OUT trigger oid, OUT resource text, OUT keys text[], OUT patterns text[], OUT id text, OUT columns text[], OUT ignored text[],
+    OUT fields text[], OUT format text, OUT payload text, OUT channel text, OUT servers text[], OUT problem text, OUT cure text,
+    OUT changes bigint, OUT items bigint, OUT widened bigint, OUT last_fired timestamptz)
+  RETURNS SETOF record LANGUAGE c VOLATILE ROWS 100 AS 'MODULE_PATHNAME', 'cache_invalidate_rules';
+REVOKE ALL ON FUNCTION @extschema@.cache_invalidate_rules() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION @extschema@.cache_invalidate_rules() TO pg_monitor;
+COMMENT ON FUNCTION @extschema@.cache_invalidate_rules() IS 'Source of the view cache_invalidation_triggers.';
+
+CREATE VIEW @extschema@.cache_invalidation_triggers AS
+  SELECT n.nspname::pg_catalog.text AS schema_name, c.relname::pg_catalog.text AS table_name, t.tgname::pg_catalog.text AS trigger_name,
+         CASE WHEN t.tgenabled OPERATOR(pg_catalog.=) 'D' THEN 'disabled' WHEN t.tgenabled OPERATOR(pg_catalog.=) 'A' THEN 'always'
+              WHEN t.tgenabled OPERATOR(pg_catalog.=) 'R' THEN 'replica' ELSE 'origin' END AS firing,
+         t.tgenabled OPERATOR(pg_catalog.=) 'O' OR t.tgenabled OPERATOR(pg_catalog.=) 'A' AS is_enabled,
+         r.resource, r.keys, r.patterns, r.id, r.columns, r.ignored, r.fields, r.format, r.payload, r.channel, r.servers,
+         r.problem, r.cure, r.changes, r.items,
+         CASE WHEN r.items OPERATOR(pg_catalog.>) 0
+              THEN r.changes::pg_catalog.float8 OPERATOR(pg_catalog./) r.items::pg_catalog.float8 END AS folding_ratio,
+         r.widened, r.last_fired, t.oid AS trigger
+    FROM @extschema@.cache_invalidate_rules() r
+    JOIN pg_catalog.pg_trigger t ON t.oid OPERATOR(pg_catalog.=) r.trigger
+    JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.tgrelid
+    JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace;
+GRANT SELECT ON @extschema@.cache_invalidation_triggers TO pg_monitor;
+COMMENT ON VIEW @extschema@.cache_invalidation_triggers IS
+  'A row per trigger that calls notify_cache_invalidation(), under whatever name; a partitioned table''s is one. Where it is, how it fires (origin, always, replica, disabled) and whether it does in ordinary sessions; its arguments as they were given (resource, keys, patterns, id, columns, ignored, fields, format, payload, channel, servers; null or empty: not given); what is wrong with it, if anything, and the cure; and of the committed transactions since the statistics began: changes (rows it was fired for, and changes of the whole table), items (keys, patterns and messages that were left of them after folding within the transaction), changes for each item, transactions in which something was widened, and the end of the last one. The counts are null while there is no ring, and for what is beyond 1024 triggers. Asks for no lock that it would wait for: what a locked table hides is not checked.';
+
 CREATE FUNCTION @extschema@.get_cache_trigger_health(
     OUT table_name text, OUT trigger_name text, OUT is_enabled boolean, OUT recent_errors bigint,
-    OUT schema_name text, OUT firing text, OUT definition text)
-  RETURNS SETOF record LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    OUT schema_name text, OUT resource text, OUT keys text[], OUT firing text, OUT last_fired timestamptz,
+    OUT changes bigint, OUT items bigint, OUT widened bigint, OUT last_error text, OUT problem text, OUT cure text, OUT definition text)
+  RETURNS SETOF record LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-  SELECT c.relname::text, t.tgname::text, t.tgenabled IN ('O', 'A'),
-         (SELECT count(*) FROM @extschema@.trigger_error_log e
-           WHERE e.table_name = c.relname AND e.occurred_at > now() - interval '24 hours'
-             AND e.error_context = format('trigger of table %s.%s', n.nspname, c.relname)),
-         n.nspname::text,
-         CASE t.tgenabled WHEN 'D' THEN 'disabled' WHEN 'A' THEN 'always' WHEN 'R' THEN 'replica' ELSE 'origin' END,
-         pg_get_triggerdef(t.oid)
-    FROM pg_trigger t
-    JOIN pg_class c ON c.oid = t.tgrelid
-    JOIN pg_namespace n ON n.oid = c.relnamespace
-    JOIN pg_proc p ON p.oid = t.tgfoid
-    JOIN pg_extension x ON x.extname = 'cache_invalidate' AND x.extnamespace = p.pronamespace
-   WHERE p.proname = 'notify_cache_invalidation' AND NOT t.tgisinternal AND t.tgparentid = 0
-   ORDER BY n.nspname, c.relname, t.tgname;
+  SELECT t.table_name, t.trigger_name, t.is_enabled, coalesce(e.recent, 0), t.schema_name, t.resource, t.keys, t.firing, t.last_fired,
+         t.changes, t.items, t.widened, e.newest, t.problem, t.cure, pg_get_triggerdef(t.trigger)
+    FROM @extschema@.cache_invalidation_triggers t
+    LEFT JOIN (SELECT l.error_context,
+                      count(*) FILTER (WHERE l.occurred_at > now() - interval '24 hours') AS recent,
+                      (array_agg(l.error_message ORDER BY l.occurred_at DESC, l.id DESC))[1] AS newest
+                 FROM @extschema@.trigger_error_log l
+                GROUP BY l.error_context) e
+      ON e.error_context = format('trigger "%s" of table %s.%s', t.trigger_name, t.schema_name, t.table_name)
+   ORDER BY t.schema_name, t.table_name, t.trigger_name;
 END;
 REVOKE ALL ON FUNCTION @extschema@.get_cache_trigger_health() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION @extschema@.get_cache_trigger_health() TO pg_monitor;
+GRANT SELECT ON @extschema@.trigger_error_log TO pg_monitor;
 COMMENT ON FUNCTION @extschema@.get_cache_trigger_health() IS
-  'A row per trigger that calls notify_cache_invalidation(): table, trigger, whether it fires in ordinary sessions, errors logged in the last 24 hours, schema, firing mode (origin, always, replica, disabled), definition. Needs SELECT on trigger_error_log.';
+  'A row per trigger that calls notify_cache_invalidation(): table, trigger, whether it fires in ordinary sessions, errors of this trigger logged in the last 24 hours, schema, resource, keys, firing mode (origin, always, replica, disabled), and from cache_invalidation_triggers when it last fired, changes, items, widened; its newest error in the log; what is wrong with the rule, and the cure; its definition. pg_monitor may call it; others need SELECT on cache_invalidation_triggers and trigger_error_log too.';
 
 CREATE FUNCTION @extschema@.cache_invalidate_stats(
     OUT worker_pid integer, OUT worker_started timestamptz, OUT worker_starts integer,
@@ -173,7 +199,9 @@ CREATE FUNCTION @extschema@.cache_invalidate_stats(
     OUT ring_used_bytes bigint, OUT ring_bytes bigint, OUT journal_compactions bigint, OUT notify_held boolean,
     OUT delete_p50_ms double precision, OUT delete_p95_ms double precision, OUT delete_p99_ms double precision,
     OUT delete_max_ms double precision, OUT notify_p50_ms double precision, OUT notify_p95_ms double precision,
-    OUT notify_p99_ms double precision, OUT notify_max_ms double precision)
+    OUT notify_p99_ms double precision, OUT notify_max_ms double precision,
+    OUT changes bigint, OUT items bigint, OUT folding_ratio double precision,
+    OUT commands bigint, OUT bytes_sent bigint, OUT retries bigint, OUT widened bigint, OUT resets bigint)
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cache_invalidate_stats';
 REVOKE ALL ON FUNCTION @extschema@.cache_invalidate_stats() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION @extschema@.cache_invalidate_stats() TO pg_monitor;
@@ -182,7 +210,7 @@ COMMENT ON FUNCTION @extschema@.cache_invalidate_stats() IS 'Source of the view 
 CREATE VIEW @extschema@.cache_invalidation_stats AS SELECT * FROM @extschema@.cache_invalidate_stats();
 GRANT SELECT ON @extschema@.cache_invalidation_stats TO pg_monitor;
 COMMENT ON VIEW @extschema@.cache_invalidation_stats IS
-  'One row: the worker of this database (pid, start, number of starts), counters since the ring was made (batches = transactions taken; keys, patterns and messages they named; notifications sent; errors logged; scans and truncations of the journal), sizes in bytes, how often the journal was compacted, whether NOTIFY is held back because the server''s queue is too full, and latencies in milliseconds from the commit to the acknowledged delete (of all servers) and to the NOTIFY: median, 95th and 99th percentile (right within a fifth), maximum; what a start repeats is not counted. All but the worker''s columns are null while there is no ring.';
+  'One row: the worker of this database (pid, start, number of starts), counters since the ring was made or the statistics were reset (batches = transactions taken; keys, patterns and messages they named; notifications sent; errors logged; scans and truncations of the journal), sizes in bytes, how often the journal was compacted, whether NOTIFY is held back because the server''s queue is too full, and latencies in milliseconds from the commit to the acknowledged delete (of all servers) and to the NOTIFY: median, 95th and 99th percentile (right within a fifth), maximum; what a start repeats is not counted. changes = what triggers saw in committed transactions, items = what was left of that after folding, folding_ratio = changes for each item; of all servers that are there: commands answered, bytes sent, retries (commands sent again because a connection was lost before the answer), widened (how often keys beyond max_backlog_keys became patterns); resets = of all caches or all listeners. All but the worker''s columns are null while there is no ring.';
 
 CREATE FUNCTION @extschema@.cache_invalidate_targets(
     OUT server oid, OUT state text, OUT state_since timestamptz, OUT problem text, OUT cure text,
@@ -191,7 +219,7 @@ CREATE FUNCTION @extschema@.cache_invalidate_targets(
     OUT keys_deleted bigint, OUT commands bigint, OUT bytes_sent bigint,
     OUT connections bigint, OUT failures bigint, OUT published bigint, OUT last_acknowledged timestamptz,
     OUT latency_p50_ms double precision, OUT latency_p95_ms double precision, OUT latency_p99_ms double precision,
-    OUT latency_max_ms double precision, OUT oldest_owed timestamptz, OUT batches_owed bigint)
+    OUT latency_max_ms double precision, OUT oldest_owed timestamptz, OUT batches_owed bigint, OUT retried bigint)
   RETURNS SETOF record LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cache_invalidate_targets';
 REVOKE ALL ON FUNCTION @extschema@.cache_invalidate_targets() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION @extschema@.cache_invalidate_targets() TO pg_monitor;
@@ -201,13 +229,13 @@ CREATE VIEW @extschema@.cache_invalidation_targets AS
   SELECT s.srvname::text AS server, t.state, t.state_since, t.problem, t.cure, t.keys_pending, t.reads_journal,
          t.patterns_pending, t.sweep_scanned, t.sweep_total, t.widened,
          t.keys_deleted, t.commands, t.bytes_sent, t.connections, t.failures, t.published, t.last_acknowledged,
-         t.latency_p50_ms, t.latency_p95_ms, t.latency_p99_ms, t.latency_max_ms, t.batches_owed, t.oldest_owed,
+         t.latency_p50_ms, t.latency_p95_ms, t.latency_p99_ms, t.latency_max_ms, t.retried, t.batches_owed, t.oldest_owed,
          coalesce(extract(epoch FROM clock_timestamp() - t.oldest_owed)::double precision, 0) AS lag_seconds
     FROM @extschema@.cache_invalidate_targets() t
     JOIN pg_catalog.pg_foreign_server s ON s.oid = t.server;
 GRANT SELECT ON @extschema@.cache_invalidation_targets TO pg_monitor;
 COMMENT ON VIEW @extschema@.cache_invalidation_targets IS
-  'A row per server that the worker of this database delivers to: state (up, connecting, down, paused, disabled) and since when, the problem if any and what can be done about it, keys owed in memory, whether what is owed is being read from the journal, patterns owed, about how many keys the sweep that runs for them has looked at and of how many (null: none runs, or the user may not ask), how often keys beyond max_backlog_keys were widened to patterns, counters since the ring was made (published = messages sent by PUBLISH), the time of the last acknowledgement, and the latencies in milliseconds from the commit to the acknowledgement (median, 95th and 99th percentile, maximum), the transactions that it has not acknowledged, when the oldest of those was committed, and how many seconds ago that is (0: it has all).';
+  'A row per server that the worker of this database delivers to: state (up, connecting, down, paused, disabled) and since when, the problem if any and what can be done about it, keys owed in memory, whether what is owed is being read from the journal, patterns owed, about how many keys the sweep that runs for them has looked at and of how many (null: none runs, or the user may not ask), how often keys beyond max_backlog_keys were widened to patterns, counters since the ring was made or the statistics were reset (published = messages sent by PUBLISH; retried = commands that were sent again, since their connection was lost or given up before the answer), the time of the last acknowledgement, and the latencies in milliseconds from the commit to the acknowledgement (median, 95th and 99th percentile, maximum), the transactions that it has not acknowledged, when the oldest of those was committed, and how many seconds ago that is (0: it has all).';
 
 CREATE FUNCTION @extschema@.cache_invalidate_condition(
     OUT is_preloaded boolean, OUT has_launcher boolean, OUT worker_state text, OUT worker_pid integer, OUT worker_started timestamptz,
@@ -400,6 +428,127 @@ REVOKE ALL ON FUNCTION @extschema@.check_cache_invalidation(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION @extschema@.check_cache_invalidation(text) TO pg_monitor;
 COMMENT ON FUNCTION @extschema@.check_cache_invalidation(text) IS
   'For liveness probes: the status of get_cache_invalidation_health(), or error 55000 with the problems as detail if it is worse than the one tolerated, ok or degraded. Any other word is an error (22023).';
+
+
+-- The worker adds to its latencies without a lock, so it is asked to clear them itself, and waited for. What transactions
+-- add at that moment is counted before or after, or to a place that is just cleared.
+CREATE FUNCTION @extschema@.reset_cache_invalidation_stats() RETURNS void
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cache_invalidate_reset_stats';
+REVOKE ALL ON FUNCTION @extschema@.reset_cache_invalidation_stats() FROM PUBLIC;
+COMMENT ON FUNCTION @extschema@.reset_cache_invalidation_stats() IS
+  'Sets the counters and latencies of this database to zero: those of cache_invalidation_stats, cache_invalidation_targets and cache_invalidation_triggers. At once, whatever becomes of the transaction. What is owed, sizes and states stay. A worker that does not get to it within 10 seconds is an error (55000).';
+
+CREATE VIEW @extschema@.cache_invalidation_coverage AS
+  WITH RECURSIVE
+  -- The triggers of ours that are no partition's clones, on the tables that they are reported under.
+  own AS (
+    SELECT t.oid, t.tgname, t.tgenabled, t.tgtype, t.tgrelid AS attached,
+           CASE WHEN c.relispartition THEN pg_catalog.pg_partition_root(t.tgrelid)::pg_catalog.oid ELSE t.tgrelid END AS rel
+      FROM pg_catalog.pg_trigger t
+      JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.tgrelid
+     WHERE t.tgfoid OPERATOR(pg_catalog.=) '@extschema@.notify_cache_invalidation()'::pg_catalog.regprocedure
+       AND NOT t.tgisinternal AND t.tgparentid OPERATOR(pg_catalog.=) 0),
+  covered AS (
+    SELECT DISTINCT o.rel FROM own o WHERE (o.tgtype OPERATOR(pg_catalog.&) 1) OPERATOR(pg_catalog.<>) 0),
+  -- They, their partitions and their inheritance children.
+  member AS (
+    SELECT c.rel AS root, c.rel FROM covered c
+    UNION
+    SELECT m.root, i.inhrelid FROM member m JOIN pg_catalog.pg_inherits i ON i.inhparent OPERATOR(pg_catalog.=) m.rel),
+  foreign_key AS (
+    SELECT DISTINCT k.conname,
+           CASE WHEN f.relispartition THEN pg_catalog.pg_partition_root(f.oid)::pg_catalog.oid ELSE f.oid END AS referencing,
+           CASE WHEN p.relispartition THEN pg_catalog.pg_partition_root(p.oid)::pg_catalog.oid ELSE p.oid END AS referenced
+      FROM pg_catalog.pg_constraint k
+      JOIN pg_catalog.pg_class f ON f.oid OPERATOR(pg_catalog.=) k.conrelid
+      JOIN pg_catalog.pg_class p ON p.oid OPERATOR(pg_catalog.=) k.confrelid
+     WHERE k.contype OPERATOR(pg_catalog.=) 'f' AND k.conparentid OPERATOR(pg_catalog.=) 0),
+  -- What is read over a view is read from the tables below it.
+  over AS (
+    SELECT m.root, r.ev_class AS rel
+      FROM member m
+      JOIN pg_catalog.pg_depend d ON d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
+                                 AND d.refobjid OPERATOR(pg_catalog.=) m.rel
+                                 AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+      JOIN pg_catalog.pg_rewrite r ON r.oid OPERATOR(pg_catalog.=) d.objid AND r.ev_class OPERATOR(pg_catalog.<>) m.rel
+    UNION
+    SELECT o.root, r.ev_class
+      FROM over o
+      JOIN pg_catalog.pg_depend d ON d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
+                                 AND d.refobjid OPERATOR(pg_catalog.=) o.rel
+                                 AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+      JOIN pg_catalog.pg_rewrite r ON r.oid OPERATOR(pg_catalog.=) d.objid AND r.ev_class OPERATOR(pg_catalog.<>) o.rel),
+  finding AS (
+    SELECT k.referenced AS rel, 'referenced' AS kind,
+           pg_catalog.format('%s, which is covered, references it by foreign key "%s"', k.referencing::pg_catalog.regclass, k.conname) AS finding,
+           'If cached values hold columns of it, give it a trigger too.' AS suggestion
+      FROM foreign_key k
+     WHERE EXISTS (SELECT FROM covered c WHERE c.rel OPERATOR(pg_catalog.=) k.referencing)
+       AND NOT EXISTS (SELECT FROM covered c WHERE c.rel OPERATOR(pg_catalog.=) k.referenced)
+    UNION ALL
+    SELECT k.referencing, 'referencing',
+           pg_catalog.format('it references %s, which is covered, by foreign key "%s"', k.referenced::pg_catalog.regclass, k.conname),
+           'If cached values hold rows of it, such as lists, give it a trigger too.'
+      FROM foreign_key k
+     WHERE EXISTS (SELECT FROM covered c WHERE c.rel OPERATOR(pg_catalog.=) k.referenced)
+       AND NOT EXISTS (SELECT FROM covered c WHERE c.rel OPERATOR(pg_catalog.=) k.referencing)
+    UNION ALL
+    SELECT o.rel, CASE WHEN v.relkind OPERATOR(pg_catalog.=) 'm' THEN 'materialized view' ELSE 'view' END,
+           pg_catalog.format('it reads %s, which is covered', o.root::pg_catalog.regclass),
+           CASE WHEN v.relkind OPERATOR(pg_catalog.=) 'm'
+                THEN 'If it is cached: REFRESH MATERIALIZED VIEW fires no trigger, so invalidate its keys by hand in the same transaction.'
+                ELSE pg_catalog.format('If it is cached, let the triggers of %s name its keys as well.', o.root::pg_catalog.regclass) END
+      FROM over o
+      JOIN pg_catalog.pg_class v ON v.oid OPERATOR(pg_catalog.=) o.rel
+     WHERE v.relkind OPERATOR(pg_catalog.=) 'm' OR v.relkind OPERATOR(pg_catalog.=) 'v'
+    UNION ALL
+    SELECT c.rel, 'truncate',
+           'it has a trigger for rows and none for TRUNCATE, which is then seen only where the library is preloaded, and not when a subscription applies it',
+           pg_catalog.format('CREATE TRIGGER ... AFTER TRUNCATE ON %s FOR EACH STATEMENT, with the same arguments', c.rel::pg_catalog.regclass)
+      FROM covered c
+     WHERE NOT EXISTS (SELECT FROM own o WHERE o.rel OPERATOR(pg_catalog.=) c.rel AND (o.tgtype OPERATOR(pg_catalog.&) 32) OPERATOR(pg_catalog.<>) 0)
+    UNION ALL
+    -- In a database that subscribes, and where somebody made other triggers of ours fire there.
+    SELECT o.rel, 'replication',
+           pg_catalog.format('trigger "%s" does not fire for what a subscription applies, %s', o.tgname,
+                             CASE WHEN s.subscribes THEN 'and this database has one' ELSE 'as other cache invalidation triggers do' END),
+           pg_catalog.format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', o.attached::pg_catalog.regclass, o.tgname)
+      FROM own o
+     CROSS JOIN (SELECT EXISTS (SELECT FROM pg_catalog.pg_subscription b
+                                  JOIN pg_catalog.pg_database d ON d.oid OPERATOR(pg_catalog.=) b.subdbid
+                                 WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()) AS subscribes) s
+     WHERE o.tgenabled OPERATOR(pg_catalog.=) 'O'
+       AND (s.subscribes OR EXISTS (SELECT FROM own a WHERE a.tgenabled OPERATOR(pg_catalog.=) 'A' OR a.tgenabled OPERATOR(pg_catalog.=) 'R'))
+    UNION ALL
+    SELECT m.rel, 'inheritance',
+           pg_catalog.format('it inherits from %s, which is covered, but not its triggers: its rows change unseen', m.root::pg_catalog.regclass),
+           pg_catalog.format('Create the triggers of %s on it too.', m.root::pg_catalog.regclass)
+      FROM member m
+      JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) m.rel
+     WHERE m.rel OPERATOR(pg_catalog.<>) m.root AND NOT c.relispartition
+       AND NOT EXISTS (SELECT FROM covered v WHERE v.rel OPERATOR(pg_catalog.=) m.rel)
+    UNION ALL
+    SELECT m.root, 'unlogged',
+           pg_catalog.format('%s is unlogged: a crash of the server empties it unseen', m.rel::pg_catalog.regclass),
+           pg_catalog.format('ALTER TABLE %s SET LOGGED, or reset the cache after a crash', m.rel::pg_catalog.regclass)
+      FROM member m
+      JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) m.rel
+     WHERE c.relpersistence OPERATOR(pg_catalog.=) 'u' AND c.relkind OPERATOR(pg_catalog.=) 'r'
+       AND (c.relispartition OR m.rel OPERATOR(pg_catalog.=) m.root)
+    UNION ALL
+    SELECT m.root, CASE WHEN c.relispartition THEN 'foreign partition' ELSE 'foreign table' END,
+           pg_catalog.format('%s is a foreign table: only the changes that are made through it are seen', m.rel::pg_catalog.regclass),
+           'Invalidate also where the rows are stored, or let the keys expire.'
+      FROM member m
+      JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) m.rel
+     WHERE c.relkind OPERATOR(pg_catalog.=) 'f' AND (c.relispartition OR m.rel OPERATOR(pg_catalog.=) m.root))
+  SELECT DISTINCT n.nspname::pg_catalog.text AS schema_name, c.relname::pg_catalog.text AS table_name, f.kind, f.finding, f.suggestion
+    FROM finding f
+    JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) f.rel
+    JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace;
+GRANT SELECT ON @extschema@.cache_invalidation_coverage TO pg_monitor;
+COMMENT ON VIEW @extschema@.cache_invalidation_coverage IS
+  'What cache invalidation may not see, a row per finding; partitions are told under their root. kind: referenced and referencing (tables without a trigger that foreign keys join to one that has), view and materialized view (over tables with triggers, also through other views), truncate (a table with a row trigger and no TRUNCATE trigger), replication (a trigger that does not fire for what a subscription applies, where the database has a subscription or other triggers do fire), inheritance (children without a trigger), unlogged, foreign partition and foreign table. finding says what, suggestion what can be done. None of it need be wrong.';
 
 CREATE FUNCTION @extschema@.test_cache_invalidation(test_table_name text, test_user_id uuid DEFAULT NULL) RETURNS json
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cache_invalidate_test';

@@ -242,7 +242,7 @@ CREATE FUNCTION foretell(rel regclass, operation text, old jsonb DEFAULT NULL, n
                         'record \1 \2 "\3" {\4}')
     FROM told WHERE kind = 'message'
   UNION ALL
-  SELECT format('error %s %s: %s (trigger of table app.%1$s)', rel, operation, item) FROM told WHERE kind = 'error'
+  SELECT format('error %s %s: %s (trigger "cache" of table app.%1$s)', rel, operation, item) FROM told WHERE kind = 'error'
 $$;
 CREATE FUNCTION compare(OUT told bigint, OUT arrived bigint, OUT differences text[]) LANGUAGE plpgsql AS $$
 BEGIN

@@ -25,18 +25,19 @@ CREATE TRIGGER not_ours AFTER INSERT ON tasks FOR EACH ROW EXECUTE FUNCTION else
 ALTER TABLE tasks DISABLE TRIGGER off;
 ALTER TABLE other.tasks ENABLE ALWAYS TRIGGER "Always";
 ALTER TABLE other.tasks ENABLE REPLICA TRIGGER replica;
-SELECT * FROM get_cache_trigger_health();
+SELECT table_name, trigger_name, is_enabled, recent_errors, schema_name, resource, keys, firing, last_fired, last_error, problem, cure, definition
+  FROM get_cache_trigger_health();
 
--- recent_errors: of this table in its schema, of the last 24 hours
+-- recent_errors: of this trigger of this table in its schema, of the last 24 hours
 INSERT INTO trigger_error_log (table_name, operation, error_message, error_context, occurred_at) VALUES
-  ('tasks', 'INSERT', 'now', 'trigger of table app.tasks', now()),
-  ('tasks', 'INSERT', 'a while ago', 'trigger of table app.tasks', now() - interval '23 hours'),
-  ('tasks', 'INSERT', 'yesterday', 'trigger of table app.tasks', now() - interval '25 hours'),
-  ('tasks', 'INSERT', 'the other', 'trigger of table other.tasks', now()),
-  ('events', 'INSERT', 'last week', 'trigger of table app.events', now() - interval '6 days 23 hours'),
-  ('events', 'INSERT', 'older', 'trigger of table app.events', now() - interval '7 days 1 hour'),
-  ('events', 'INSERT', 'old', 'trigger of table app.events', now() - interval '1 year');
-SELECT schema_name, table_name, trigger_name, recent_errors FROM get_cache_trigger_health();
+  ('tasks', 'INSERT', 'now', 'trigger "origin" of table app.tasks', now()),
+  ('tasks', 'INSERT', 'a while ago', 'trigger "origin" of table app.tasks', now() - interval '23 hours'),
+  ('tasks', 'INSERT', 'yesterday', 'trigger "origin" of table app.tasks', now() - interval '25 hours'),
+  ('tasks', 'INSERT', 'the other', 'trigger "Always" of table other.tasks', now()),
+  ('events', 'INSERT', 'last week', 'trigger "partitioned" of table app.events', now() - interval '6 days 23 hours'),
+  ('events', 'INSERT', 'older', 'trigger "partitioned" of table app.events', now() - interval '7 days 1 hour'),
+  ('events', 'INSERT', 'old', 'trigger "partitioned" of table app.events', now() - interval '1 year');
+SELECT schema_name, table_name, trigger_name, recent_errors, last_error FROM get_cache_trigger_health();
 
 -- cleanup_trigger_error_log(): seven days unless told
 SELECT cleanup_trigger_error_log(-1);
@@ -71,6 +72,9 @@ SELECT * FROM may('regress_cache_plain') WHERE may <> '' ORDER BY what COLLATE "
 SELECT * FROM may('regress_cache_monitor') WHERE may <> '' ORDER BY what COLLATE "C";
 SET ROLE regress_cache_plain;
 SELECT * FROM get_cache_trigger_health();
+SELECT * FROM cache_invalidation_triggers;
+SELECT * FROM cache_invalidation_coverage;
+SELECT reset_cache_invalidation_stats();
 SELECT cleanup_trigger_error_log();
 SELECT test_cache_invalidation('tasks');
 SELECT * FROM cache_invalidation_stats;
@@ -79,16 +83,23 @@ SELECT * FROM trigger_error_log;
 SET ROLE regress_cache_monitor;
 SELECT count(*) FROM cache_invalidation_stats;
 SELECT count(*) FROM cache_invalidation_targets;
+SELECT count(*) FROM cache_invalidation_triggers;
+SELECT count(*) >= 0 AS may FROM cache_invalidation_coverage;
+SELECT count(*) FROM get_cache_trigger_health();
+SELECT reset_cache_invalidation_stats();
 RESET ROLE;
 -- unless it is given to them: the log can be cleaned by who may not write to it
 GRANT EXECUTE ON FUNCTION cleanup_trigger_error_log(integer) TO regress_cache_plain;
 GRANT EXECUTE ON FUNCTION get_cache_trigger_health() TO regress_cache_plain;
 SET ROLE regress_cache_plain;
 SELECT cleanup_trigger_error_log(0) > 0 AS cleaned;
+\set VERBOSITY terse
 SELECT table_name FROM get_cache_trigger_health();
+\set VERBOSITY default
 DELETE FROM trigger_error_log;
 RESET ROLE;
-GRANT SELECT ON trigger_error_log TO regress_cache_plain;
+GRANT SELECT ON trigger_error_log, cache_invalidation_triggers TO regress_cache_plain;
+GRANT EXECUTE ON FUNCTION cache_invalidate_rules() TO regress_cache_plain;
 SET ROLE regress_cache_plain;
 SELECT table_name FROM get_cache_trigger_health();
 RESET ROLE;

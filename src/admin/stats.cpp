@@ -1,5 +1,5 @@
-// Sources of the views cache_invalidation_stats and cache_invalidation_targets: what the worker of this
-// database keeps on its board. Reading them takes no lock that anybody waits for.
+// Sources of the views cache_invalidation_stats and cache_invalidation_targets: what the worker of this database and its
+// writers keep on the board; and what clears that. Reading it takes no lock that anybody waits for.
 #include "admin/row.hpp"
 #include "journal/board.hpp"
 #include "pg/extension.hpp"
@@ -31,6 +31,15 @@ void add_worker(Row& row, const journal::DatabaseSlot* slot) {
   row.add(Int32GetDatum(slot == nullptr ? 0 : static_cast<int32>(slot->worker_starts)));
 }
 
+// Changes for each item that was left of them.
+void add_folding_ratio(Row& row, std::uint64_t changes, std::uint64_t items) {
+  if (items == 0) {
+    row.add_null();
+  } else {
+    row.add(Float8GetDatum(static_cast<double>(changes) / static_cast<double>(items)));
+  }
+}
+
 void add_board(Row& row, journal::Board* board) {
   row.add_time(board->since);
   row.add_time(board->last_delivery);
@@ -51,6 +60,33 @@ void add_board(Row& row, journal::Board* board) {
   }
   row.add_latency(*deletes);
   row.add_latency(board->latency);
+  row.add_count(&counters.changes);
+  row.add_count(&counters.items);
+  add_folding_ratio(row, pg_atomic_read_u64(&counters.changes), pg_atomic_read_u64(&counters.items));
+  using Counter = pg_atomic_uint64 journal::TargetStatus::*;
+  for (const Counter counter : {&journal::TargetStatus::commands, &journal::TargetStatus::bytes, &journal::TargetStatus::retried, &journal::TargetStatus::widened}) {
+    std::uint64_t sum = 0;
+    for (journal::TargetStatus& status : board->target) {
+      if (OidIsValid(status.server)) sum += pg_atomic_read_u64(&(status.*counter));
+    }
+    row.add(Int64GetDatum(static_cast<int64>(sum)));
+  }
+  row.add_count(&counters.resets);
+}
+
+// Asked for by a flag, so that the worker does it, which adds to latencies. True: it has answered.
+bool ask_worker_to_clear(journal::Board& board, const journal::DatabaseSlot& slot) {
+  constexpr TimestampTz kLongestWait = 10 * 1000000L;
+  const TimestampTz end = GetCurrentTimestamp() + kLongestWait;
+  const uint32 wanted = pg_atomic_add_fetch_u32(&board.clear_wanted, 1);
+  journal::wake_worker(slot);
+  const auto is_done = [&] { return static_cast<int32>(pg_atomic_read_u32(&board.clear_done) - wanted) >= 0; };
+  ConditionVariablePrepareToSleep(&board.cleared);
+  while (!is_done() && slot.worker_pid != 0 && GetCurrentTimestamp() < end) {
+    ConditionVariableTimedSleep(&board.cleared, 100, PG_WAIT_EXTENSION);
+  }
+  ConditionVariableCancelSleep();
+  return is_done();
 }
 
 }  // namespace
@@ -99,9 +135,23 @@ CACHE_INVALIDATE_FUNCTION(targets) {
     row.add_latency(status.latency);
     row.add_time(status.oldest_owed);
     row.add_count(&status.batches_owed);
+    row.add_count(&status.retried);
     tuplestore_putvalues(result->setResult, result->setDesc, row.values(), row.nulls());
   }
   return Datum(0);
+}
+
+CACHE_INVALIDATE_FUNCTION(reset_stats) {
+  journal::Board* board = journal::attach_board();
+  const journal::DatabaseSlot* slot = journal::find_slot(MyDatabaseId);
+  if (board == nullptr || slot == nullptr || ask_worker_to_clear(*board, *slot)) PG_RETURN_VOID();
+  if (slot->worker_pid == 0) {
+    journal::clear_statistics_if_wanted(*board);
+    PG_RETURN_VOID();
+  }
+  ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                  errmsg("the worker of this database has not cleared its statistics within 10 seconds"),
+                  errdetail("It will when it gets to it."), errhint("See the view \"cache_invalidation_stats\".")));
 }
 
 }  // namespace cache_invalidate::admin

@@ -64,6 +64,7 @@ FoundTriggers find_triggers() {
     FoundTrigger trigger{};
     trigger.oid = row->oid;
     trigger.parent = row->tgparentid;
+    trigger.name = pg::to_utf8_anyhow(pstrdup(NameStr(row->tgname)));
     if (!read_table(row->tgrelid, trigger)) continue;
     read_arguments(tuple, RelationGetDescr(catalog), trigger);
     found.add(trigger);

@@ -16,6 +16,7 @@ struct FoundTrigger {
   Oid parent;  // InvalidOid: it is no partition's clone
   Oid relation;
   Oid owner;   // of its table
+  const char* name;
   const char* table;
   const char* schema;
   int count;

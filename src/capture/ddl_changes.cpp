@@ -9,6 +9,7 @@
 #include "capture/row_changes.hpp"
 #include "capture/table_changes.hpp"
 #include "capture/transaction.hpp"
+#include "capture/trigger_counts.hpp"
 #include "pg/attempt.hpp"
 #include "pg/extension.hpp"
 #include "pg/settings.hpp"
@@ -29,6 +30,7 @@ struct DroppedTrigger {
   Oid trigger;
   const CompiledRule* rule;  // nullptr: could not be compiled
   std::string problem;       // why
+  std::string name;
 };
 using DroppedTriggers = std::unordered_map<Oid, std::vector<DroppedTrigger>>;  // by table
 
@@ -104,7 +106,7 @@ void remember(Relation table, const Trigger& trigger) {
   std::vector<DroppedTrigger>& triggers = dropped()[RelationGetRelid(table)];
   const auto is_same = [&trigger](const DroppedTrigger& known) { return known.trigger == trigger.tgoid; };
   auto place = std::find_if(triggers.begin(), triggers.end(), is_same);
-  if (place == triggers.end()) place = triggers.insert(place, DroppedTrigger{trigger.tgoid, nullptr, {}});
+  if (place == triggers.end()) place = triggers.insert(place, DroppedTrigger{trigger.tgoid, nullptr, {}, trigger.tgname});
   place->rule = rule;
   place->problem = problem != nullptr ? problem : "";
 }
@@ -124,16 +126,22 @@ void on_drop_table(Oid table) {
   const auto found = dropped().find(table);
   if (found == dropped().end()) return;
   const std::vector<DroppedTrigger>& triggers = found->second;
+  const char* name = nullptr;
   const char* problem = pg::attempt([&] {
+    const int level = GetCurrentTransactionNestLevel();
     for (const DroppedTrigger& trigger : triggers) {
-      if (trigger.rule != nullptr) note_table(*trigger.rule, core::Operation::remove, changes(), GetCurrentTransactionNestLevel());
+      if (trigger.rule == nullptr) continue;
+      name = trigger.name.c_str();
+      count_table_change(*trigger.rule, note_table(*trigger.rule, core::Operation::remove, changes(), level), level);
     }
     changes_added();
   });
   for (const DroppedTrigger& trigger : triggers) {
-    if (trigger.rule == nullptr) problem = trigger.problem.c_str();
+    if (trigger.rule != nullptr) continue;
+    problem = trigger.problem.c_str();
+    name = trigger.name.c_str();
   }
-  if (problem != nullptr) report_uncaptured(table, core::Operation::remove, problem);
+  if (problem != nullptr) report_uncaptured(table, name, core::Operation::remove, problem);
 }
 
 void on_transaction(XactEvent event, void* /*argument*/) {

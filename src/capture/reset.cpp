@@ -6,6 +6,7 @@
 
 #include "capture/all_triggers.hpp"
 #include "capture/transaction.hpp"
+#include "capture/trigger_counts.hpp"
 #include "capture/vocabulary.hpp"
 #include "core/expand.hpp"
 #include "core/rule.hpp"
@@ -49,7 +50,7 @@ void note_trigger(const FoundTrigger& trigger, const char* reason, Reset what, i
   }
   if (!spec.has_channel || !spec.channel.empty()) add_message(spec, trigger.owner, reason, level);
   if (problem.empty()) return;
-  const std::string context = std::string("trigger of table ") + trigger.schema + "." + trigger.table;
+  const std::string context = std::string("trigger \"") + trigger.name + "\" of table " + trigger.schema + "." + trigger.table;
   changes().add_error({trigger.table, core::operation_name(core::Operation::reset), problem, context}, level);
 }
 
@@ -70,6 +71,7 @@ void note_reset(const char* reason, Reset what) {
     nobody.servers = {""};  // there is none of that name
     add_message(nobody, InvalidOid, reason, level);
   }
+  count_reset(level);
   // It ends a time in which something may have been lost: it shall not be lost itself.
   require_journal();
   pg::guarded([] { changes_added(); });

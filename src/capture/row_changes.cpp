@@ -33,7 +33,8 @@ class Noter {
   Noter(const CompiledRule& rule, core::ChangeSet& changes, int level) : rule_(rule), changes_(changes), level_(level) {}
 
   void row(const RowChange& change);
-  void table(core::Operation operation);
+  std::uint32_t table(core::Operation operation);
+  bool has_widened() const { return has_widened_; }
 
  private:
   bool counts(const RowChange& change) const;
@@ -53,6 +54,7 @@ class Noter {
   core::ChangeSet& changes_;
   const int level_;
   const char* problem_ = nullptr;
+  bool has_widened_ = false;
   std::uint32_t order_ = 0;
 };
 
@@ -136,6 +138,7 @@ void Noter::add_keys(const core::Value* values) {
     const core::Expansion expansion =
         is_key ? core::expand(rule_.rule.keys[i], values, key) : core::expand_glob(rule_.rule.patterns[i - keys], values, key);
     if (expansion == core::Expansion::none) continue;
+    has_widened_ = has_widened_ || expansion != core::Expansion::exact;
     if (is_key && expansion == core::Expansion::exact) {
       changes_.add_key(rule_.scopes[i], key, level_, source);
     } else {
@@ -208,20 +211,24 @@ void Noter::row(const RowChange& change) {
   }
 }
 
-void Noter::table(core::Operation operation) {
+std::uint32_t Noter::table(core::Operation operation) {
   if (!rule_.problem.empty()) add_error(operation, rule_.problem.c_str());
+  const std::uint32_t before = changes_.size();
   for (std::size_t i = 0; i < rule_.globs.size(); ++i) add_whole(i, core::kNoSource);
   if (rule_.sends_messages) changes_.add_change(rule_.shape, "", operation, "", level_);
+  return changes_.size() - before;
 }
 
 }  // namespace
 
-void note_row(const CompiledRule& rule, const RowChange& change, core::ChangeSet& changes, int level) {
-  Noter(rule, changes, level).row(change);
+bool note_row(const CompiledRule& rule, const RowChange& change, core::ChangeSet& changes, int level) {
+  Noter noter(rule, changes, level);
+  noter.row(change);
+  return noter.has_widened();
 }
 
-void note_table(const CompiledRule& rule, core::Operation operation, core::ChangeSet& changes, int level) {
-  Noter(rule, changes, level).table(operation);
+std::uint32_t note_table(const CompiledRule& rule, core::Operation operation, core::ChangeSet& changes, int level) {
+  return Noter(rule, changes, level).table(operation);
 }
 
 }  // namespace cache_invalidate::capture

@@ -17,10 +17,12 @@ struct RowChange {
   TupleTableSlot* after;   // nullptr of a DELETE
 };
 
-// May raise an error: cancel, memory, and what a look-up meets.
-void note_row(const CompiledRule& rule, const RowChange& change, core::ChangeSet& changes, int level);
+// Returns whether something was widened because a value can't be told. May raise an error: cancel, memory, and what a
+// look-up meets.
+bool note_row(const CompiledRule& rule, const RowChange& change, core::ChangeSet& changes, int level);
 
-// Which rows changed cannot be told: everything that the rule could ever name is stale.
-void note_table(const CompiledRule& rule, core::Operation operation, core::ChangeSet& changes, int level);
+// Which rows changed cannot be told: everything that the rule could ever name is stale. Returns how many items that
+// added.
+std::uint32_t note_table(const CompiledRule& rule, core::Operation operation, core::ChangeSet& changes, int level);
 
 }  // namespace cache_invalidate::capture

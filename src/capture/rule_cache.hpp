@@ -40,6 +40,12 @@ struct CompiledRule {
 
   core::Source message_source() const { return first_source + source_count - 1; }
 
+  // For trigger_counts.cpp: where it counts in this transaction, and under what and where on the board.
+  Oid counted_as = InvalidOid;            // the trigger; of a partition's clone the one at the top
+  mutable std::uint32_t touched = 0;      // 0: it has seen nothing
+  mutable std::uint32_t place = 0;
+  mutable bool found_no_place = false;
+
   MemoryContext context = nullptr;    // owns the readers' function data
   Oid relation = InvalidOid;
   Oid reported = InvalidOid;          // its root, when it is a partition

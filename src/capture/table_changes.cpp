@@ -5,6 +5,7 @@
 #include "capture/row_changes.hpp"
 #include "capture/table_triggers.hpp"
 #include "capture/transaction.hpp"
+#include "capture/trigger_counts.hpp"
 #include "pg/attempt.hpp"
 #include "pg/extension.hpp"
 #include "pg/settings.hpp"
@@ -78,13 +79,18 @@ void note_table_change(Relation table, core::Operation operation) {
   TableTriggers triggers;
   pg::guarded([&] { triggers = copy_our_triggers(table); });
   if (std::none_of(triggers.begin(), triggers.end(), fires_for_rows)) return;
+  const char* name = nullptr;
   const char* problem = pg::attempt([&] {
+    const int level = GetCurrentTransactionNestLevel();
     for (const Trigger& trigger : triggers) {
-      if (fires_for_rows(trigger)) note_table(find_rule(table, trigger), operation, changes(), GetCurrentTransactionNestLevel());
+      if (!fires_for_rows(trigger)) continue;
+      name = trigger.tgname;
+      const CompiledRule& rule = find_rule(table, trigger);
+      count_table_change(rule, note_table(rule, operation, changes(), level), level);
     }
     changes_added();
   });
-  if (problem != nullptr) report_uncaptured(RelationGetRelid(table), operation, problem);
+  if (problem != nullptr) report_uncaptured(RelationGetRelid(table), name, operation, problem);
 }
 
 bool may_have_rows(Relation table) {
@@ -115,7 +121,7 @@ bool has_visible_row(Oid table) {
   return false;
 }
 
-void report_uncaptured(Oid table, core::Operation operation, const char* problem) {
+void report_uncaptured(Oid table, const char* trigger, core::Operation operation, const char* problem) {
   const char* name = nullptr;
   const char* message = nullptr;
   const char* context = nullptr;
@@ -127,7 +133,7 @@ void report_uncaptured(Oid table, core::Operation operation, const char* problem
                       errhint("Delete what caches hold of its rows.")));
     name = pg::to_utf8(own);
     message = pg::to_utf8(problem);
-    context = pg::to_utf8(psprintf("trigger of table %s.%s", schema != nullptr ? schema : "", own));
+    context = pg::to_utf8(psprintf("trigger \"%s\" of table %s.%s", trigger, schema != nullptr ? schema : "", own));
   });
   changes().add_error({name, core::operation_name(operation), message, context}, GetCurrentTransactionNestLevel());
 }

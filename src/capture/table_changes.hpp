@@ -35,6 +35,6 @@ bool may_have_rows(Relation table);
 bool has_visible_row(Oid table);
 
 // Tells the session, and the error log, what went uncaptured. Raises an error only for lack of memory.
-void report_uncaptured(Oid table, core::Operation operation, const char* problem);
+void report_uncaptured(Oid table, const char* trigger, core::Operation operation, const char* problem);
 
 }  // namespace cache_invalidate::capture

@@ -5,6 +5,7 @@
 
 #include "capture/foreign_lookup.hpp"
 #include "capture/rule_cache.hpp"
+#include "capture/trigger_counts.hpp"
 #include "capture/vocabulary.hpp"
 #include "journal/handover.hpp"
 #include "journal/segment.hpp"
@@ -53,6 +54,7 @@ void reset() noexcept {
   own.segment = -1;
   own.spilled = own.flushed = own.journalled = own.is_volatile = own.must_journal = false;
   forget_found();
+  forget_counts();
   end_rules_of_transaction();
 }
 
@@ -107,7 +109,7 @@ void flush(bool prepares) {
     own.is_volatile = !prepares && may_be_volatile() && journal::prepare_volatile_handover(own.xid, own.framed.size());
     if (!own.is_volatile && append_to_journal()) own.journalled = true;
   }
-  if (own.journalled) journal::prepare_handover();
+  if (own.journalled || has_counts()) journal::prepare_handover();
 }
 
 void deliver(journal::HandoverKind kind) noexcept {
@@ -116,6 +118,7 @@ void deliver(journal::HandoverKind kind) noexcept {
   if (own.journalled) {
     journal::hand_over(kind, own.xid, static_cast<std::uint32_t>(own.segment), own.spilled ? std::string_view() : std::string_view(own.framed));
   }
+  publish_counts(own.changes);
   reset();
 }
 
@@ -147,10 +150,12 @@ void on_savepoint(SubXactEvent event, SubTransactionId /*own*/, SubTransactionId
   switch (event) {
     case SUBXACT_EVENT_ABORT_SUB:
       state().changes.rollback(GetCurrentTransactionNestLevel());
+      rollback_counts(GetCurrentTransactionNestLevel());
       forget_found();
       break;
     case SUBXACT_EVENT_COMMIT_SUB:
       state().changes.release(GetCurrentTransactionNestLevel());
+      release_counts(GetCurrentTransactionNestLevel());
       break;
     case SUBXACT_EVENT_START_SUB:
     case SUBXACT_EVENT_PRE_COMMIT_SUB:

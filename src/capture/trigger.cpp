@@ -5,6 +5,7 @@
 // does not fail the statement: it is widened and written to the error log.
 #include "capture/row_changes.hpp"
 #include "capture/transaction.hpp"
+#include "capture/trigger_counts.hpp"
 #include "pg/guard.hpp"
 #include "pg/settings.hpp"
 
@@ -35,20 +36,23 @@ void check_call(FunctionCallInfo fcinfo) {
 void capture_change(const TriggerData& data) {
   const CompiledRule& rule = find_rule(data.tg_relation, *data.tg_trigger);
   const int level = GetCurrentTransactionNestLevel();
-  switch (operation_of(data.tg_event)) {
+  RowChange change{operation_of(data.tg_event), nullptr, nullptr};
+  switch (change.operation) {
     case core::Operation::insert:
-      note_row(rule, {core::Operation::insert, nullptr, data.tg_trigslot}, changes(), level);
+      change.after = data.tg_trigslot;
       break;
     case core::Operation::remove:
-      note_row(rule, {core::Operation::remove, data.tg_trigslot, nullptr}, changes(), level);
+      change.before = data.tg_trigslot;
       break;
     case core::Operation::update:
-      note_row(rule, {core::Operation::update, data.tg_trigslot, data.tg_newslot}, changes(), level);
+      change.before = data.tg_trigslot;
+      change.after = data.tg_newslot;
       break;
     default:
-      note_table(rule, core::Operation::truncate, changes(), level);
-      break;
+      count_table_change(rule, note_table(rule, core::Operation::truncate, changes(), level), level);
+      return;
   }
+  count_row(rule, note_row(rule, change, changes(), level), level);
 }
 
 }  // namespace

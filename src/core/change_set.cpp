@@ -5,6 +5,7 @@
 #include <limits>
 #include <new>
 #include <stdexcept>
+#include <utility>
 
 namespace cache_invalidate::core {
 namespace {
@@ -84,6 +85,16 @@ void ChangeSet::drop(Source source) {
 
 bool ChangeSet::is_widened(Source source) const {
   return std::any_of(widened_.begin(), widened_.end(), [source](const Widened& w) { return w.source == source; });
+}
+
+ChangeSet::Given ChangeSet::take_given(Source source) noexcept {
+  const auto found = std::find_if(widened_.begin(), widened_.end(), [source](const Widened& w) { return w.source == source; });
+  if (found != widened_.end()) {
+    widened_.erase(found);
+    return {1, true};
+  }
+  if (source >= counts_.size()) return {0, false};
+  return {std::exchange(counts_[source], 0), false};
 }
 
 void ChangeSet::add_key(std::uint32_t scope, std::string_view key, int level, Source source) {

@@ -52,6 +52,14 @@ class ChangeSet {
   bool is_widened(Source source) const;
   bool has_widened() const { return !widened_.empty(); }
 
+  // How many items of the source are to be written, or were; of one that is widened, what stands for it. For statistics, when
+  // everything is written: asked again it is none.
+  struct Given {
+    std::uint32_t items;
+    bool widened;
+  };
+  Given take_given(Source source) noexcept;
+
   // A savepoint of this level was rolled back: forgets what was added at it and below.
   void rollback(int level);
   // A savepoint of this level was released: what it added belongs to the level above.

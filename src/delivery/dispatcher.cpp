@@ -27,7 +27,7 @@ journal::TargetStatus* claim_status(journal::Board& board, Oid server) {
   }
   if (free == nullptr) return nullptr;
   for (pg_atomic_uint64* counter : {&free->keys, &free->commands, &free->bytes, &free->connects, &free->failures, &free->published, &free->pending,
-                                    &free->patterns_pending, &free->widened}) {
+                                    &free->patterns_pending, &free->widened, &free->retried}) {
     pg_atomic_write_u64(counter, 0);
   }
   pg_atomic_write_u64(&free->sweep_scanned, journal::kUnknown);

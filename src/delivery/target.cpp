@@ -143,6 +143,10 @@ void Target::widen_to(std::size_t most_keys) { backlog_.widen_to(most_keys); }
 
 // All that was not acknowledged is owed still.
 void Target::put_back() {
+  using Kind = Command::Kind;
+  const auto is_repeated = [](const Command& c) { return c.kind == Kind::unlink || c.kind == Kind::scan || c.kind == Kind::swept; };
+  const auto repeated = std::count_if(commands_.begin(), commands_.end(), is_repeated);
+  if (status_ != nullptr) pg_atomic_fetch_add_u64(&status_->retried, static_cast<int64>(repeated));
   commands_.clear();
   backlog_.put_back();
   sweep_.put_back();

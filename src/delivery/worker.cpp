@@ -228,6 +228,7 @@ void handle_requests(TimestampTz now) {
     proc_exit(0);
   }
   if (take_catalog_change() || now >= worker->next_sweep) read_catalogs(now);
+  journal::clear_statistics_if_wanted(*worker->board);
 }
 
 // What is remembered of deliveries, and the journal's space: about once a second while there is something new.

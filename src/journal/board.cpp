@@ -21,17 +21,22 @@ void detach() {
 void init_counters(Board& board) {
   Counters& c = board.counters;
   for (pg_atomic_uint64* counter :
-       {&c.batches, &c.keys, &c.patterns, &c.messages, &c.notified, &c.journal_scans, &c.truncations, &c.errors, &c.compactions}) {
+       {&c.batches, &c.keys, &c.patterns, &c.messages, &c.notified, &c.journal_scans, &c.truncations, &c.errors, &c.compactions,
+                                    &c.changes, &c.items, &c.resets}) {
     pg_atomic_init_u64(counter, 0);
   }
   pg_atomic_init_u64(&board.batches_unsaid, 0);
   pg_atomic_init_u64(&board.ring_overflows, 0);
   for (TargetStatus& t : board.target) {
-    for (pg_atomic_uint64* counter : {&t.keys, &t.commands, &t.batches_owed, &t.bytes, &t.connects, &t.failures, &t.pending, &t.patterns_pending,
-                                      &t.sweep_scanned, &t.sweep_total, &t.widened}) {
+    for (pg_atomic_uint64* counter : {&t.keys, &t.commands, &t.batches_owed, &t.bytes, &t.connects, &t.failures, &t.pending,
+                                      &t.patterns_pending, &t.sweep_scanned, &t.sweep_total, &t.widened, &t.retried}) {
       pg_atomic_init_u64(counter, 0);
     }
   }
+  board.triggers.init();
+  pg_atomic_init_u32(&board.clear_wanted, 0);
+  pg_atomic_init_u32(&board.clear_done, 0);
+  ConditionVariableInit(&board.cleared);
 }
 
 void keep(DatabaseSlot& slot, dsm_segment* segment, std::uint32_t generation) {
@@ -80,6 +85,31 @@ void drop_board(DatabaseSlot& slot) {
   LWLockRelease(shared_state()->lock);
   if (handle != 0) dsm_unpin_segment(handle);
   detach();
+}
+
+void clear_statistics(Board& board) {
+  Counters& c = board.counters;
+  for (pg_atomic_uint64* counter : {&c.batches, &c.keys, &c.patterns, &c.messages, &c.notified, &c.journal_scans, &c.truncations, &c.errors,
+                                    &c.compactions, &c.changes, &c.items, &c.resets}) {
+    pg_atomic_write_u64(counter, 0);
+  }
+  board.latency.clear();
+  for (TargetStatus& t : board.target) {
+    for (pg_atomic_uint64* counter : {&t.keys, &t.commands, &t.bytes, &t.connects, &t.failures, &t.published, &t.widened, &t.retried}) {
+      pg_atomic_write_u64(counter, 0);
+    }
+    t.latency.clear();
+  }
+  board.triggers.clear();
+  board.since = GetCurrentTimestamp();
+}
+
+void clear_statistics_if_wanted(Board& board) {
+  const uint32 wanted = pg_atomic_read_u32(&board.clear_wanted);
+  if (wanted == pg_atomic_read_u32(&board.clear_done)) return;
+  clear_statistics(board);
+  pg_atomic_write_u32(&board.clear_done, wanted);
+  ConditionVariableBroadcast(&board.cleared);
 }
 
 Board* attached_board() {

@@ -8,6 +8,7 @@
 #include "core/latency.hpp"
 #include "journal/ring.hpp"
 #include "journal/shared.hpp"
+#include "journal/trigger_table.hpp"
 
 namespace cache_invalidate::journal {
 
@@ -24,6 +25,9 @@ struct Counters {
   pg_atomic_uint64 truncations;  // of journal segments
   pg_atomic_uint64 errors;       // rows written to trigger_error_log
   pg_atomic_uint64 compactions;  // of the journal: what was owed was copied forward
+  pg_atomic_uint64 changes;      // that triggers saw, of committed transactions; written by these
+  pg_atomic_uint64 items;        // that were left of them
+  pg_atomic_uint64 resets;
 };
 
 inline constexpr std::uint64_t kUnknown = ~std::uint64_t{0};
@@ -62,6 +66,7 @@ struct TargetStatus {
   core::Histogram latency;       // from commit to acknowledgement
   char problem[256];             // why it is not up, in UTF-8, perhaps cut; never a secret
   char cure[256];                // what a person can do about it; may be empty
+  pg_atomic_uint64 retried;      // commands that were not answered and are sent again
 };
 
 // One end-to-end test: which targets have acknowledged it, and when.
@@ -96,6 +101,10 @@ struct Board {
   TargetStatus target[kMaxTargets];
   ProbeStatus probe[kMaxProbes];
   Size ring_offset;
+  TriggerTable triggers;
+  pg_atomic_uint32 clear_wanted; // statistics shall be cleared: how often that was asked for,
+  pg_atomic_uint32 clear_done;   // and up to which of these it is done
+  ConditionVariable cleared;
 
   Ring* ring() { return reinterpret_cast<Ring*>(reinterpret_cast<char*>(this) + ring_offset); }
 };
@@ -105,6 +114,13 @@ Board* create_board(DatabaseSlot& slot);
 
 // Worker, when the extension is gone: gives the memory back once nobody is attached.
 void drop_board(DatabaseSlot& slot);
+
+// The counters, the latencies and the triggers begin anew. By the worker, which adds to latencies while nobody looks; or by
+// anybody, while there is none.
+void clear_statistics(Board& board);
+
+// Worker: if somebody has asked for it.
+void clear_statistics_if_wanted(Board& board);
 
 // Any backend: the board of this database, attached on the first call and again when it was replaced;
 // nullptr when there is none. May raise an error.

@@ -1,0 +1,67 @@
+// What is wrong with a trigger's rule, as far as the catalogs tell, and the cure.
+//
+// For views that are asked often: no lock is waited for, and a table is not even opened unless a rule leads over its foreign
+// keys. What would have to be waited for is not checked.
+#pragma once
+
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "core/rule.hpp"
+#include "delivery/target_options.hpp"
+
+#include "pg/postgres.hpp"
+
+namespace cache_invalidate::admin {
+
+// A trigger of ours that is no partition's clone, as the catalogs have it. Names and arguments are UTF-8; plain data.
+struct ListedTrigger {
+  Oid oid;
+  Oid table;
+  Oid owner;              // of the table
+  std::int16_t type;
+  char enabled;
+  const char* name;
+  const char* table_name;
+  const char* schema;
+  const char* quoted;     // the trigger's name and the table's, as statements spell them
+  const char* quoted_table;
+  std::vector<std::string> arguments() const;
+  int count;
+  const char** argument;
+};
+
+// Both are UTF-8. No problem: both are empty.
+struct Finding {
+  std::string problem;
+  std::string cure;
+};
+
+class RuleCheck {
+ public:
+  // Reads the servers. May raise an error.
+  explicit RuleCheck(Oid wrapper);
+
+  // `spec`: what can be used of the arguments. Cancel and lack of memory are raised.
+  Finding check(const ListedTrigger& trigger, const core::RuleSpec& spec);
+
+ private:
+  struct Server {
+    Oid oid;
+    std::string name;
+    bool enabled;
+    bool publishes;
+  };
+  Finding check_arguments(const ListedTrigger& trigger) const;
+  Finding check_columns(const ListedTrigger& trigger, const core::RuleSpec& spec) const;
+  Finding check_servers(const ListedTrigger& trigger, const core::RuleSpec& spec);
+  Finding check_sending(const core::RuleSpec& spec, const std::vector<const Server*>& reached) const;
+  const Server* find(const std::string& name) const;
+  const std::vector<bool>& usable_by(Oid owner);
+
+  std::vector<Server> servers_;
+  std::unordered_map<Oid, std::vector<bool>> usable_;  // by owner: one a server
+};
+
+}  // namespace cache_invalidate::admin

@@ -1,0 +1,266 @@
+// cache_invalidate_rules(): source of the view cache_invalidation_triggers: the arguments of each trigger as SQL sees them,
+// what is wrong with it, and what it gave so far.
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "admin/rule_check.hpp"
+#include "journal/board.hpp"
+#include "pg/extension.hpp"
+#include "pg/guard.hpp"
+#include "pg/text.hpp"
+
+namespace cache_invalidate::admin {
+namespace {
+
+// ---- What the catalogs have
+
+struct TriggerList {
+  ListedTrigger* first = nullptr;
+  int count = 0;
+  int room = 0;
+
+  void add(const ListedTrigger& trigger) {
+    if (count == room) {
+      room = Max(64, room * 2);
+      const Size size = sizeof(ListedTrigger) * static_cast<Size>(room);
+      first = static_cast<ListedTrigger*>(first == nullptr ? palloc_extended(size, MCXT_ALLOC_HUGE) : repalloc_huge(first, size));
+    }
+    first[count++] = trigger;
+  }
+};
+
+// One after the other, each ended by NUL.
+void read_arguments(HeapTuple tuple, TupleDesc descriptor, ListedTrigger& trigger) {
+  trigger.count = reinterpret_cast<Form_pg_trigger>(GETSTRUCT(tuple))->tgnargs;
+  trigger.argument = static_cast<const char**>(palloc(sizeof(const char*) * static_cast<Size>(Max(trigger.count, 1))));
+  bool is_null;
+  const Datum packed = heap_getattr(tuple, Anum_pg_trigger_tgargs, descriptor, &is_null);
+  const char* argument = is_null ? "" : VARDATA_ANY(DatumGetByteaPCopy(packed));
+  for (int i = 0; i < trigger.count; ++i) {
+    trigger.argument[i] = pg::to_utf8_anyhow(argument);
+    argument += strlen(argument) + 1;
+  }
+}
+
+// False: the table is just being dropped.
+bool read_table(ListedTrigger& trigger, const char* name) {
+  HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(trigger.table));
+  if (!HeapTupleIsValid(tuple)) return false;
+  auto* row = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
+  const char* table = pstrdup(NameStr(row->relname));
+  const char* schema = get_namespace_name(row->relnamespace);
+  trigger.owner = row->relowner;
+  ReleaseSysCache(tuple);
+  if (schema == nullptr) return false;
+  trigger.name = pg::to_utf8_anyhow(name);
+  trigger.table_name = pg::to_utf8_anyhow(table);
+  trigger.schema = pg::to_utf8_anyhow(schema);
+  trigger.quoted = pg::to_utf8_anyhow(quote_identifier(name));
+  trigger.quoted_table = pg::to_utf8_anyhow(quote_qualified_identifier(schema, table));
+  return true;
+}
+
+// In memory of the current context.
+TriggerList list_triggers() {
+  TriggerList found;
+  Oid ours = InvalidOid;
+  Oid other = InvalidOid;
+  Relation catalog = table_open(TriggerRelationId, AccessShareLock);
+  SysScanDesc scan = systable_beginscan(catalog, InvalidOid, false, nullptr, 0, nullptr);
+  while (HeapTuple tuple = systable_getnext(scan)) {
+    const auto* row = reinterpret_cast<Form_pg_trigger>(GETSTRUCT(tuple));
+    if (row->tgisinternal || OidIsValid(row->tgparentid) || row->tgfoid == other) continue;
+    if (row->tgfoid != ours) {
+      const bool is_ours = pg::is_trigger_function(row->tgfoid);
+      (is_ours ? ours : other) = row->tgfoid;
+      if (!is_ours) continue;
+    }
+    ListedTrigger trigger{};
+    trigger.oid = row->oid;
+    trigger.table = row->tgrelid;
+    trigger.type = row->tgtype;
+    trigger.enabled = row->tgenabled;
+    if (!read_table(trigger, pstrdup(NameStr(row->tgname)))) continue;
+    read_arguments(tuple, RelationGetDescr(catalog), trigger);
+    found.add(trigger);
+  }
+  systable_endscan(scan);
+  table_close(catalog, AccessShareLock);
+  return found;
+}
+
+// ---- What the board has
+
+struct Counted {
+  Oid trigger;
+  std::uint64_t changes;
+  std::uint64_t items;
+  std::uint64_t widened;
+  TimestampTz last_fired;
+};
+
+// One look at the board, by trigger. A trigger may have a second place for a while after the table was cleared.
+class CountedTriggers {
+ public:
+  explicit CountedTriggers(journal::Board* board) : exists_(board != nullptr) {
+    if (board == nullptr) return;
+    for (journal::TriggerCounts& counts : board->triggers.place) {
+      const Oid trigger = pg_atomic_read_u32(&counts.trigger);
+      if (!OidIsValid(trigger)) continue;
+      counted_.push_back({trigger, pg_atomic_read_u64(&counts.changes), pg_atomic_read_u64(&counts.items), pg_atomic_read_u64(&counts.widened),
+                          static_cast<TimestampTz>(pg_atomic_read_u64(&counts.last_fired))});
+    }
+    is_full_ = counted_.size() == journal::TriggerTable::kPlaces;
+    std::sort(counted_.begin(), counted_.end(), [](const Counted& a, const Counted& b) { return a.trigger < b.trigger; });
+  }
+
+  // False: it is not counted.
+  bool find(Oid trigger, Counted& sum) const {
+    sum = Counted{};
+    auto at = std::lower_bound(counted_.begin(), counted_.end(), trigger, [](const Counted& c, Oid oid) { return c.trigger < oid; });
+    const bool found = at != counted_.end() && at->trigger == trigger;
+    for (; at != counted_.end() && at->trigger == trigger; ++at) {
+      sum.changes += at->changes;
+      sum.items += at->items;
+      sum.widened += at->widened;
+      sum.last_fired = std::max(sum.last_fired, at->last_fired);
+    }
+    return exists_ && (found || !is_full_);
+  }
+
+ private:
+  bool exists_;
+  bool is_full_ = false;
+  std::vector<Counted> counted_;
+};
+
+// ---- Rows
+
+// Collects the columns of one row in order; text is UTF-8.
+class Row {
+ public:
+  void add(Datum value, bool is_null = false) {
+    Assert(count_ < kMost);
+    values_[count_] = value;
+    nulls_[count_++] = is_null;
+  }
+  void add_text(const std::string& text) { add(datum_of(text)); }
+  void add_text_or_null(const std::string* text) { add(text == nullptr ? Datum(0) : datum_of(*text), text == nullptr); }
+  void add_count(std::uint64_t count, bool is_known) { add(Int64GetDatum(static_cast<int64>(count)), !is_known); }
+  void add_list(const std::vector<std::string>& list) {
+    auto* elements = static_cast<Datum*>(palloc(sizeof(Datum) * std::max<std::size_t>(list.size(), 1)));
+    for (std::size_t i = 0; i < list.size(); ++i) elements[i] = datum_of(list[i]);
+    add(PointerGetDatum(construct_array(elements, static_cast<int>(list.size()), TEXTOID, -1, false, TYPALIGN_INT)));
+  }
+  void store(ReturnSetInfo& result) { tuplestore_putvalues(result.setResult, result.setDesc, values_, nulls_); }
+
+ private:
+  static constexpr int kMost = 20;
+  static Datum datum_of(const std::string& text) { return CStringGetTextDatum(pg::from_utf8_anyhow(text.c_str())); }
+
+  Datum values_[kMost];
+  bool nulls_[kMost];
+  int count_ = 0;
+};
+
+std::string_view trimmed(std::string_view text) {
+  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
+  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
+  return text;
+}
+
+// The values of all arguments of this name, as they were written.
+std::vector<std::string> values_of(const ListedTrigger& trigger, std::string_view name) {
+  std::vector<std::string> values;
+  for (int i = 0; i < trigger.count; ++i) {
+    const std::string_view argument(trigger.argument[i]);
+    const std::size_t equals = argument.find('=');
+    if (equals != std::string_view::npos && trimmed(argument.substr(0, equals)) == name) values.emplace_back(argument.substr(equals + 1));
+  }
+  return values;
+}
+
+std::vector<std::string> field_names(const core::RuleSpec& spec) {
+  std::vector<std::string> names;
+  for (const core::FieldSpec& field : spec.fields) {
+    const bool is_own = field.path.size() == 1 && field.path.front() == field.name;
+    names.push_back(is_own ? field.name : field.name + "=" + core::path_text(field.path));
+  }
+  return names;
+}
+
+const char* format_name(core::Format format) {
+  switch (format) {
+    case core::Format::record: return "record";
+    case core::Format::resource: return "resource";
+    case core::Format::custom: return "custom";
+  }
+  return "record";
+}
+
+void add_rule(Row& row, const ListedTrigger& trigger, const core::RuleSpec& spec) {
+  const auto add_single = [&](const char* name) {
+    const std::vector<std::string> values = values_of(trigger, name);
+    row.add_text_or_null(values.empty() ? nullptr : &values.front());
+  };
+  row.add_text(spec.has_resource ? spec.resource : std::string(trigger.table_name));
+  row.add_list(values_of(trigger, "key"));
+  row.add_list(values_of(trigger, "pattern"));
+  add_single("id");
+  row.add_list(spec.columns);
+  row.add_list(spec.ignore);
+  row.add_list(field_names(spec));
+  row.add_text(format_name(spec.format));
+  add_single("payload");
+  add_single("channel");
+  row.add_list(spec.servers);
+}
+
+void add_counts(Row& row, const CountedTriggers& counted, Oid trigger) {
+  Counted sum;
+  const bool is_known = counted.find(trigger, sum);
+  row.add_count(sum.changes, is_known);
+  row.add_count(sum.items, is_known);
+  row.add_count(sum.widened, is_known);
+  row.add(TimestampTzGetDatum(sum.last_fired), !is_known || sum.last_fired == 0);
+}
+
+}  // namespace
+
+CACHE_INVALIDATE_FUNCTION(rules) {
+  pg::begin_result_set(fcinfo);
+  auto& result = *reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
+  const pg::Extension* extension = pg::extension();
+  if (extension == nullptr) return Datum(0);
+  const Oid wrapper = extension->wrapper;
+  journal::Board* board = journal::attach_board();
+  const TriggerList triggers = list_triggers();
+  const CountedTriggers counted(board);
+  RuleCheck checks(wrapper);
+  MemoryContext own = nullptr;
+  pg::guarded([&] { own = AllocSetContextCreate(CurrentMemoryContext, "cache_invalidate rules", ALLOCSET_DEFAULT_SIZES); });
+  const MemoryContext outer = MemoryContextSwitchTo(own);
+  for (int i = 0; i < triggers.count; ++i) {
+    const ListedTrigger& trigger = triggers.first[i];
+    std::string ignored;
+    const core::RuleSpec spec = core::parse_usable(trigger.arguments(), ignored);
+    const Finding found = checks.check(trigger, spec);
+    pg::guarded([&] {
+      CHECK_FOR_INTERRUPTS();
+      Row row;
+      row.add(ObjectIdGetDatum(trigger.oid));
+      add_rule(row, trigger, spec);
+      row.add_text_or_null(found.problem.empty() ? nullptr : &found.problem);
+      row.add_text_or_null(found.cure.empty() ? nullptr : &found.cure);
+      add_counts(row, counted, trigger.oid);
+      row.store(result);
+      MemoryContextReset(own);
+    });
+  }
+  MemoryContextSwitchTo(outer);
+  return Datum(0);
+}
+
+}  // namespace cache_invalidate::admin
