@@ -190,6 +190,8 @@ REGRESS = \
 	transactions_deep \
 	prepared \
 	functions \
+	trigger_health \
+	coverage \
 	reset_pause \
 	manual \
 	enable \

@@ -464,7 +464,7 @@ CREATE VIEW @extschema@.cache_invalidation_coverage AS
       JOIN pg_catalog.pg_class p ON p.oid OPERATOR(pg_catalog.=) k.confrelid
      WHERE k.contype OPERATOR(pg_catalog.=) 'f' AND k.conparentid OPERATOR(pg_catalog.=) 0),
   -- What is read over a view is read from the tables below it.
-  over AS (
+  reader AS (
     SELECT m.root, r.ev_class AS rel
       FROM member m
       JOIN pg_catalog.pg_depend d ON d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
@@ -473,7 +473,7 @@ CREATE VIEW @extschema@.cache_invalidation_coverage AS
       JOIN pg_catalog.pg_rewrite r ON r.oid OPERATOR(pg_catalog.=) d.objid AND r.ev_class OPERATOR(pg_catalog.<>) m.rel
     UNION
     SELECT o.root, r.ev_class
-      FROM over o
+      FROM reader o
       JOIN pg_catalog.pg_depend d ON d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
                                  AND d.refobjid OPERATOR(pg_catalog.=) o.rel
                                  AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass
@@ -498,7 +498,7 @@ CREATE VIEW @extschema@.cache_invalidation_coverage AS
            CASE WHEN v.relkind OPERATOR(pg_catalog.=) 'm'
                 THEN 'If it is cached: REFRESH MATERIALIZED VIEW fires no trigger, so invalidate its keys by hand in the same transaction.'
                 ELSE pg_catalog.format('If it is cached, let the triggers of %s name its keys as well.', o.root::pg_catalog.regclass) END
-      FROM over o
+      FROM reader o
       JOIN pg_catalog.pg_class v ON v.oid OPERATOR(pg_catalog.=) o.rel
      WHERE v.relkind OPERATOR(pg_catalog.=) 'm' OR v.relkind OPERATOR(pg_catalog.=) 'v'
     UNION ALL
@@ -506,6 +506,7 @@ CREATE VIEW @extschema@.cache_invalidation_coverage AS
            'it has a trigger for rows and none for TRUNCATE, which is then seen only where the library is preloaded, and not when a subscription applies it',
            pg_catalog.format('CREATE TRIGGER ... AFTER TRUNCATE ON %s FOR EACH STATEMENT, with the same arguments', c.rel::pg_catalog.regclass)
       FROM covered c
+      JOIN pg_catalog.pg_class k ON k.oid OPERATOR(pg_catalog.=) c.rel AND k.relkind OPERATOR(pg_catalog.<>) 'f'
      WHERE NOT EXISTS (SELECT FROM own o WHERE o.rel OPERATOR(pg_catalog.=) c.rel AND (o.tgtype OPERATOR(pg_catalog.&) 32) OPERATOR(pg_catalog.<>) 0)
     UNION ALL
     -- In a database that subscribes, and where somebody made other triggers of ours fire there.

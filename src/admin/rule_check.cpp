@@ -176,6 +176,12 @@ Finding RuleCheck::check_servers(const ListedTrigger& trigger, const core::RuleS
   std::vector<const Server*> named;
   for (const std::string& name : spec.servers) {
     const Server* server = find(pg::from_utf8_anyhow(name.c_str()));
+    bool is_other = false;
+    pg::guarded([&] { is_other = server == nullptr && OidIsValid(get_foreign_server_oid(pg::from_utf8_anyhow(name.c_str()), true)); });
+    if (is_other) {
+      return {"server \"" + name + "\" is not of foreign-data wrapper \"cache_invalidate\"",
+              create_anew(trigger, "with a server of foreign-data wrapper cache_invalidate")};
+    }
     if (server == nullptr) {
       return {"server \"" + name + "\" does not exist",
               "CREATE SERVER " + quoted(name) + " FOREIGN DATA WRAPPER cache_invalidate OPTIONS (url 'redis://...')"};

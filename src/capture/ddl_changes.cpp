@@ -8,6 +8,7 @@
 
 #include "capture/row_changes.hpp"
 #include "capture/table_changes.hpp"
+#include "capture/table_facts.hpp"
 #include "capture/transaction.hpp"
 #include "capture/trigger_counts.hpp"
 #include "pg/attempt.hpp"
@@ -30,7 +31,7 @@ struct DroppedTrigger {
   Oid trigger;
   const CompiledRule* rule;  // nullptr: could not be compiled
   std::string problem;       // why
-  std::string name;
+  std::string name;          // as describe_trigger() says
 };
 using DroppedTriggers = std::unordered_map<Oid, std::vector<DroppedTrigger>>;  // by table
 
@@ -106,8 +107,14 @@ void remember(Relation table, const Trigger& trigger) {
   std::vector<DroppedTrigger>& triggers = dropped()[RelationGetRelid(table)];
   const auto is_same = [&trigger](const DroppedTrigger& known) { return known.trigger == trigger.tgoid; };
   auto place = std::find_if(triggers.begin(), triggers.end(), is_same);
-  if (place == triggers.end()) place = triggers.insert(place, DroppedTrigger{trigger.tgoid, nullptr, {}, trigger.tgname});
+  if (place == triggers.end()) place = triggers.insert(place, DroppedTrigger{trigger.tgoid, nullptr, {}, {}});
   place->rule = rule;
+  const char* name = nullptr;
+  pg::guarded([&] {
+    const RootTrigger root = find_root_trigger(table, trigger);
+    name = describe_trigger(root.name, root.table);
+  });
+  place->name = name;
   place->problem = problem != nullptr ? problem : "";
 }
 

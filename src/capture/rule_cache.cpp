@@ -96,18 +96,18 @@ void bind(CompiledRule& compiled, Relation table, const Trigger& trigger) {
   core::TableFacts facts;
   std::vector<std::string> arguments;
   Oid reported = InvalidOid;
-  const char* name = nullptr;
+  const char* context = nullptr;
   pg::guarded([&] {
     reported = reported_table(table);
     read_table_facts(table, facts);
     read_arguments(trigger, arguments);
-    const RootTrigger root = table->rd_rel->relispartition ? find_root_trigger(trigger) : RootTrigger{trigger.tgoid, trigger.tgname};
+    const RootTrigger root = find_root_trigger(table, trigger);
     compiled.counted_as = root.oid;
-    name = pg::to_utf8_anyhow(root.name);
+    context = describe_trigger(root.name, root.table);
   });
   compiled.tables.push_back(reported);
   compiled.table = facts.table;
-  compiled.context_text = std::string("trigger \"") + name + "\" of table " + facts.schema + "." + facts.table;
+  compiled.context_text = context;
   const core::RuleSpec spec = core::parse_usable(arguments, compiled.problem);
   Paths paths = resolve_paths(compiled, spec, table, facts);
   core::Result<core::Rule> rule = core::bind_rule(spec, facts, &compiled.problem);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "capture/row_changes.hpp"
+#include "capture/table_facts.hpp"
 #include "capture/table_triggers.hpp"
 #include "capture/transaction.hpp"
 #include "capture/trigger_counts.hpp"
@@ -79,18 +80,24 @@ void note_table_change(Relation table, core::Operation operation) {
   TableTriggers triggers;
   pg::guarded([&] { triggers = copy_our_triggers(table); });
   if (std::none_of(triggers.begin(), triggers.end(), fires_for_rows)) return;
-  const char* name = nullptr;
+  const Trigger* current = nullptr;
   const char* problem = pg::attempt([&] {
     const int level = GetCurrentTransactionNestLevel();
     for (const Trigger& trigger : triggers) {
       if (!fires_for_rows(trigger)) continue;
-      name = trigger.tgname;
+      current = &trigger;
       const CompiledRule& rule = find_rule(table, trigger);
       count_table_change(rule, note_table(rule, operation, changes(), level), level);
     }
     changes_added();
   });
-  if (problem != nullptr) report_uncaptured(RelationGetRelid(table), name, operation, problem);
+  if (problem == nullptr) return;
+  const char* name = nullptr;
+  pg::guarded([&] {
+    const RootTrigger root = find_root_trigger(table, *current);
+    name = describe_trigger(root.name, root.table);
+  });
+  report_uncaptured(RelationGetRelid(table), name, operation, problem);
 }
 
 bool may_have_rows(Relation table) {
@@ -124,18 +131,15 @@ bool has_visible_row(Oid table) {
 void report_uncaptured(Oid table, const char* trigger, core::Operation operation, const char* problem) {
   const char* name = nullptr;
   const char* message = nullptr;
-  const char* context = nullptr;
   pg::guarded([&] {
     const char* own = get_rel_name(table);
-    const char* schema = get_namespace_name(get_rel_namespace(table));
     if (own == nullptr) own = "";
     ereport(WARNING, (errmsg("changes of table \"%s\" could not be captured", own), errdetail("%s", problem),
                       errhint("Delete what caches hold of its rows.")));
     name = pg::to_utf8(own);
     message = pg::to_utf8(problem);
-    context = pg::to_utf8(psprintf("trigger \"%s\" of table %s.%s", trigger, schema != nullptr ? schema : "", own));
   });
-  changes().add_error({name, core::operation_name(operation), message, context}, GetCurrentTransactionNestLevel());
+  changes().add_error({name, core::operation_name(operation), message, trigger}, GetCurrentTransactionNestLevel());
 }
 
 }  // namespace cache_invalidate::capture

@@ -35,6 +35,7 @@ bool may_have_rows(Relation table);
 bool has_visible_row(Oid table);
 
 // Tells the session, and the error log, what went uncaptured. Raises an error only for lack of memory.
+// `trigger`: as describe_trigger() says.
 void report_uncaptured(Oid table, const char* trigger, core::Operation operation, const char* problem);
 
 }  // namespace cache_invalidate::capture

@@ -50,6 +50,12 @@ Oid reported_table(Relation table) {
   return root;
 }
 
+const char* describe_trigger(const char* name, Oid table) {
+  const char* schema = get_namespace_name(get_rel_namespace(table));
+  const char* own = get_rel_name(table);
+  return pg::to_utf8_anyhow(psprintf("trigger \"%s\" of table %s.%s", name, schema != nullptr ? schema : "", own != nullptr ? own : ""));
+}
+
 void require_select(Oid table, AttrNumber column) {
   if (pg_class_aclcheck(table, GetUserId(), ACL_SELECT) == ACLCHECK_OK) return;
   const AclResult result = pg_attribute_aclcheck(table, column, GetUserId(), ACL_SELECT);

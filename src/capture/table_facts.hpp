@@ -13,6 +13,9 @@ namespace cache_invalidate::capture {
 // The table by whose name messages go: of a partition its root, else the table itself. May raise an error.
 Oid reported_table(Relation table);
 
+// A trigger as the error log and get_cache_trigger_health() name it, in UTF-8. May raise an error.
+const char* describe_trigger(const char* name, Oid table);
+
 // How a value of the type stands in JSON. May raise an error.
 core::JsonKind json_kind_of(Oid type);
 

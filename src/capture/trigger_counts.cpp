@@ -136,8 +136,9 @@ void forget_counts() noexcept {
   if (all.capacity() > kKeptEntries) all.shrink_to_fit();
 }
 
-RootTrigger find_root_trigger(const Trigger& trigger) {
-  RootTrigger root{trigger.tgoid, trigger.tgname};
+RootTrigger find_root_trigger(Relation table, const Trigger& trigger) {
+  RootTrigger root{trigger.tgoid, RelationGetRelid(table), pstrdup(trigger.tgname)};
+  if (!table->rd_rel->relispartition) return root;
   Relation catalog = table_open(TriggerRelationId, AccessShareLock);
   for (Oid next = root.oid; OidIsValid(next);) {
     ScanKeyData key;
@@ -147,7 +148,7 @@ RootTrigger find_root_trigger(const Trigger& trigger) {
     next = InvalidOid;
     if (HeapTupleIsValid(tuple)) {
       const auto* row = reinterpret_cast<Form_pg_trigger>(GETSTRUCT(tuple));
-      root = {row->oid, pstrdup(NameStr(row->tgname))};
+      root = {row->oid, row->tgrelid, pstrdup(NameStr(row->tgname))};
       next = row->tgparentid;
     }
     systable_endscan(scan);

@@ -32,12 +32,13 @@ void publish_counts(core::ChangeSet& changes) noexcept;
 // At the end of every transaction, while its rules are there.
 void forget_counts() noexcept;
 
-// The trigger that a partition's was cloned from, at the top; any other trigger itself. By the catalog, without locking the
-// tables. May raise an error.
+// The trigger that a partition's was cloned from, at the top; any other trigger itself: the one that views show. By the catalog,
+// without locking the tables. May raise an error.
 struct RootTrigger {
   Oid oid;
+  Oid table;
   const char* name;
 };
-RootTrigger find_root_trigger(const Trigger& trigger);
+RootTrigger find_root_trigger(Relation table, const Trigger& trigger);
 
 }  // namespace cache_invalidate::capture
