@@ -142,13 +142,6 @@ const std::vector<bool>& RuleCheck::usable_by(Oid owner) {
   return usable_.emplace(owner, std::move(usable)).first->second;
 }
 
-Finding RuleCheck::check_arguments(const ListedTrigger& trigger) const {
-  const core::Result<core::RuleSpec> parsed = core::parse_rule(trigger.arguments());
-  if (parsed.ok()) return {};
-  const core::Error& error = parsed.error();
-  return {error.detail.empty() ? error.message : error.message + ": " + error.detail, create_anew(trigger, "with arguments that are right")};
-}
-
 Finding RuleCheck::check_columns(const ListedTrigger& trigger, const core::RuleSpec& spec) const {
   core::TableFacts facts;
   facts.schema = trigger.schema;
@@ -226,9 +219,12 @@ Finding RuleCheck::check_sending(const core::RuleSpec& spec, const std::vector<c
           "CREATE SERVER ... FOREIGN DATA WRAPPER cache_invalidate, or enable one with ALTER SERVER ... OPTIONS (SET enabled 'true')"};
 }
 
-Finding RuleCheck::check(const ListedTrigger& trigger, const core::RuleSpec& spec) {
+Finding RuleCheck::check(const ListedTrigger& trigger, const core::RuleSpec& spec, const core::Error* mistake) {
   Finding found = check_firing(trigger);
-  if (found.problem.empty()) found = check_arguments(trigger);
+  if (found.problem.empty() && mistake != nullptr) {
+    found = {mistake->detail.empty() ? mistake->message : mistake->message + ": " + mistake->detail,
+             create_anew(trigger, "with arguments that are right")};
+  }
   if (found.problem.empty()) found = check_columns(trigger, spec);
   if (found.problem.empty()) found = check_servers(trigger, spec);
   return found;

@@ -43,8 +43,9 @@ class RuleCheck {
   // Reads the servers. May raise an error.
   explicit RuleCheck(Oid wrapper);
 
-  // `spec`: what can be used of the arguments. Cancel and lack of memory are raised.
-  Finding check(const ListedTrigger& trigger, const core::RuleSpec& spec);
+  // `spec`: what can be used of the arguments; `mistake`: what is wrong with the others, or nullptr. Cancel and lack of memory
+  // are raised.
+  Finding check(const ListedTrigger& trigger, const core::RuleSpec& spec, const core::Error* mistake);
 
  private:
   struct Server {
@@ -53,7 +54,6 @@ class RuleCheck {
     bool enabled;
     bool publishes;
   };
-  Finding check_arguments(const ListedTrigger& trigger) const;
   Finding check_columns(const ListedTrigger& trigger, const core::RuleSpec& spec) const;
   Finding check_servers(const ListedTrigger& trigger, const core::RuleSpec& spec);
   Finding check_sending(const core::RuleSpec& spec, const std::vector<const Server*>& reached) const;

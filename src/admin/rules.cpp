@@ -244,9 +244,12 @@ CACHE_INVALIDATE_FUNCTION(rules) {
   const MemoryContext outer = MemoryContextSwitchTo(own);
   for (int i = 0; i < triggers.count; ++i) {
     const ListedTrigger& trigger = triggers.first[i];
-    std::string ignored;
-    const core::RuleSpec spec = core::parse_usable(trigger.arguments(), ignored);
-    const Finding found = checks.check(trigger, spec);
+    const std::vector<std::string> arguments = trigger.arguments();
+    const core::Result<core::RuleSpec> parsed = core::parse_rule(arguments);
+    std::string problem;
+    const core::RuleSpec usable = parsed.ok() ? core::RuleSpec() : core::parse_usable(arguments, problem);
+    const core::RuleSpec& spec = parsed.ok() ? parsed.value() : usable;
+    const Finding found = checks.check(trigger, spec, parsed.ok() ? nullptr : &parsed.error());
     pg::guarded([&] {
       CHECK_FOR_INTERRUPTS();
       Row row;

@@ -144,5 +144,41 @@ TEST(Crowd, DoesNotGrowInALoopOfSavepoints) {
   EXPECT_LT(changes.memory(), 100000u);
 }
 
+TEST(Crowd, TellsOnceWhatEachSourceGave) {
+  ChangeSet changes;
+  changes.add_key(0, "task:1", 1, kTasks);
+  changes.add_key(0, "task:1", 1, kTasks);
+  changes.add_key(0, "list:1", 1, kLists);
+  changes.add_key(0, "task:2", 2, kTasks);
+  changes.add_key(0, "task:3", 3, kTasks);
+  changes.rollback(3);
+  changes.release(2);
+  EXPECT_EQ(changes.take_given(kTasks).items, 2u);
+  EXPECT_EQ(changes.take_given(kTasks).items, 0u);
+  EXPECT_EQ(changes.take_given(kLists).items, 1u);
+  EXPECT_EQ(changes.take_given(kLists + 1000).items, 0u) << "it gave nothing";
+}
+
+TEST(Crowd, TellsOfAWidenedSourceWhatStandsForIt) {
+  ChangeSet changes;
+  for (int i = 0; i < 1000; ++i) add(changes, kTasks, "task", i);
+  const ChangeSet::Given first = changes.take_given(kTasks);
+  EXPECT_TRUE(first.widened);
+  EXPECT_EQ(first.items, 1u);
+  const ChangeSet::Given second = changes.take_given(kTasks);
+  EXPECT_FALSE(second.widened);
+  EXPECT_EQ(second.items, 0u);
+}
+
+TEST(Crowd, TellsWhatWasWrittenEarly) {
+  ChangeSet changes;
+  for (int i = 0; i < 10; ++i) changes.add_key(0, "task:" + std::to_string(i), 1, kTasks);
+  changes.forget(0);
+  changes.add_key(0, "task:10", 1, kTasks);
+  EXPECT_EQ(changes.take_given(kTasks).items, 11u);
+  changes.clear();
+  EXPECT_EQ(changes.take_given(kTasks).items, 0u);
+}
+
 }  // namespace
 }  // namespace cache_invalidate::core
