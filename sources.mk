@@ -9,6 +9,7 @@ CORE_SRCS = \
 	src/core/change_set.cpp \
 	src/core/channel_template.cpp \
 	src/core/commit_times.cpp \
+	src/core/error_folds.cpp \
 	src/core/expand.cpp \
 	src/core/glob.cpp \
 	src/core/json.cpp \
@@ -82,6 +83,7 @@ JOURNAL_SRCS = \
 DELIVERY_SRCS = \
 	src/delivery/ddl_watch.cpp \
 	src/delivery/dispatcher.cpp \
+	src/delivery/error_table.cpp \
 	src/delivery/error_writer.cpp \
 	src/delivery/feed.cpp \
 	src/delivery/gate.cpp \
@@ -135,6 +137,7 @@ UNIT_TESTS = \
 	test/unit/channel_template_test.cpp \
 	test/unit/commit_times_test.cpp \
 	test/unit/crowd_test.cpp \
+	test/unit/error_folds_test.cpp \
 	test/unit/expand_test.cpp \
 	test/unit/glob_test.cpp \
 	test/unit/json_parser_test.cpp \

@@ -42,18 +42,22 @@ CREATE TABLE @extschema@.trigger_error_log (
   operation text NOT NULL,
   error_message text NOT NULL,
   error_context text,
-  occurred_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+  occurred_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+  occurrences bigint NOT NULL DEFAULT 1,
+  last_occurred_at timestamptz NOT NULL DEFAULT pg_catalog.now()
 );
 CREATE INDEX trigger_error_log_occurred_at ON @extschema@.trigger_error_log (occurred_at);
 REVOKE ALL ON @extschema@.trigger_error_log FROM PUBLIC;
 COMMENT ON TABLE @extschema@.trigger_error_log IS
-  'cache_invalidate: what triggers could not compute. Written by the worker after the commit. Equal errors are written once a minute.';
+  'cache_invalidate: what triggers could not compute. Written by the worker after the commit. Equal errors (context, operation, message) of an hour are one row; the worker keeps the table within cache_invalidate.error_log_retention and error_log_limit.';
 COMMENT ON SEQUENCE @extschema@.trigger_error_log_id_seq IS 'cache_invalidate: numbers the rows of trigger_error_log.';
 COMMENT ON COLUMN @extschema@.trigger_error_log.table_name IS 'Table whose trigger had the problem, without its schema; of a partition its root.';
 COMMENT ON COLUMN @extschema@.trigger_error_log.operation IS 'INSERT, UPDATE or DELETE.';
 COMMENT ON COLUMN @extschema@.trigger_error_log.error_message IS 'What went wrong.';
 COMMENT ON COLUMN @extschema@.trigger_error_log.error_context IS 'The trigger, and its table with its schema; of a partition those of its root.';
-COMMENT ON COLUMN @extschema@.trigger_error_log.occurred_at IS 'When the transaction began to commit.';
+COMMENT ON COLUMN @extschema@.trigger_error_log.occurred_at IS 'When the transaction of the first began to commit.';
+COMMENT ON COLUMN @extschema@.trigger_error_log.occurrences IS 'Transactions that had the problem. Brought up to date about once a minute and when the worker ends in order; a crash loses what was not added yet.';
+COMMENT ON COLUMN @extschema@.trigger_error_log.last_occurred_at IS 'When the transaction of the last that is counted began to commit.';
 
 -- Servers to which nothing is sent for a while. Not dumped; kept from what a publication FOR ALL TABLES copies, like the journal.
 CREATE TABLE @extschema@.cache_invalidation_pauses (
@@ -178,8 +182,8 @@ BEGIN ATOMIC
          t.changes, t.items, t.widened, e.newest, t.problem, t.cure, pg_get_triggerdef(t.trigger)
     FROM @extschema@.cache_invalidation_triggers t
     LEFT JOIN (SELECT l.error_context,
-                      count(*) FILTER (WHERE l.occurred_at > now() - interval '24 hours') AS recent,
-                      (array_agg(l.error_message ORDER BY l.occurred_at DESC, l.id DESC))[1] AS newest
+                      (sum(l.occurrences) FILTER (WHERE l.last_occurred_at > now() - interval '24 hours'))::bigint AS recent,
+                      (array_agg(l.error_message ORDER BY l.last_occurred_at DESC, l.id DESC))[1] AS newest
                  FROM @extschema@.trigger_error_log l
                 GROUP BY l.error_context) e
       ON e.error_context = format('trigger "%s" of table %s.%s', t.trigger_name, t.schema_name, t.table_name)

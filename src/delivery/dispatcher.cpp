@@ -139,7 +139,7 @@ void Dispatcher::take_item(const core::BatchReader::Item& item, const core::Batc
       outbox_.add(item, header, position_, committed, batch_time_);
       break;
     case core::BatchReader::Kind::error:
-      errors_.add(item.error, header.time, position_, batch_time_);
+      errors_.add(item.error, header.time, position_);
       break;
     case core::BatchReader::Kind::probe:
       probes_.start(item.bytes, position_, committed);

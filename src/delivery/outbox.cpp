@@ -80,10 +80,12 @@ void Outbox::take_next(std::uint64_t up_to) {
 bool Outbox::send_taken(TimestampTz now) {
   std::uint64_t sent = 0;
   if (notify_queue_.take_room(now, sending_bytes_)) {
-    const bool committed = run_signal_transaction([&](SignalTransaction& transaction) {
+    std::string problem;
+    const bool committed = run_signal_transaction("sending messages", &problem, [&](SignalTransaction& transaction) {
       for (const core::MessageQueue::Waiting& waiting : sending_) sent += transaction.notify(waiting.message) ? 1 : 0;
     });
     if (!committed) {
+      ereport(LOG, (errmsg("cache_invalidate: could not send messages, will try again: %s", problem.c_str())));
       ++failures_;
       retry_at_ = retry_time(backoff_, now);
       return false;

@@ -1,7 +1,5 @@
 #include "delivery/signals.hpp"
 
-#include "pg/clock.hpp"
-#include "pg/extension.hpp"
 #include "pg/guard.hpp"
 #include "pg/settings.hpp"
 #include "pg/text.hpp"
@@ -12,14 +10,6 @@ namespace {
 constexpr int kLockTimeout = 100;  // milliseconds
 volatile sig_atomic_t may_cancel = false;
 
-// Undoes what is left of a transaction that failed, and says why.
-void abandon(const ErrorData& error) {
-  ereport(LOG, (errmsg("cache_invalidate: could not send messages, will try again: %s",
-                       error.message == nullptr ? "unrecognized error" : error.message)));
-  AbortCurrentTransaction();
-  pgstat_report_activity(STATE_IDLE, nullptr);
-}
-
 }  // namespace
 
 std::string render(const core::Message& message) {
@@ -28,9 +18,9 @@ std::string render(const core::Message& message) {
   return core::render_payload(message, GetDatabaseEncoding() != PG_UTF8, lsn);
 }
 
-SignalTransaction::SignalTransaction() {
+SignalTransaction::SignalTransaction(const char* activity) {
   StartTransactionCommand();
-  pgstat_report_activity(STATE_RUNNING, "sending messages");
+  pgstat_report_activity(STATE_RUNNING, activity);
 }
 
 bool SignalTransaction::notify(const core::Message& message) {
@@ -43,31 +33,7 @@ bool SignalTransaction::notify(const core::Message& message) {
   return true;
 }
 
-void SignalTransaction::log_error(const std::string& table, const std::string& operation, const std::string& message,
-                                  const std::string& context, std::int64_t time) {
-  const pg::Extension* extension = pg::extension();
-  if (extension == nullptr) return;
-  if (!spi_) {
-    SPI_connect();
-    PushActiveSnapshot(GetTransactionSnapshot());
-    spi_ = true;
-  }
-  const char* sql = psprintf(
-      "INSERT INTO %s.trigger_error_log (table_name, operation, error_message, error_context, occurred_at) "
-      "VALUES ($1, $2, $3, $4, $5)",
-      quote_identifier(get_namespace_name(extension->schema)));
-  Oid types[] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID};
-  const auto text_of = [](const std::string& text) { return CStringGetTextDatum(pg::from_utf8_anyhow(text.c_str())); };
-  Datum values[] = {text_of(table), text_of(operation), text_of(message), text_of(context),
-                    TimestampTzGetDatum(pg::server_time(time))};
-  SPI_execute_with_args(sql, lengthof(types), types, values, nullptr, false, 0);
-}
-
 void SignalTransaction::commit() {
-  if (spi_) {
-    PopActiveSnapshot();
-    SPI_finish();
-  }
   CommitTransactionCommand();
   pgstat_report_activity(STATE_IDLE, nullptr);
 }
@@ -76,7 +42,7 @@ void on_cancel_signal(SIGNAL_ARGS) {
   if (may_cancel) StatementCancelHandler(postgres_signal_arg);
 }
 
-bool run_signal_transaction(const std::function<void(SignalTransaction&)>& fill) {
+bool run_signal_transaction(const char* activity, std::string* problem, const std::function<void(SignalTransaction&)>& fill) {
   const MemoryContext context = CurrentMemoryContext;
   const int lock_timeout = LockTimeout;
   bool done = false;
@@ -84,18 +50,22 @@ bool run_signal_transaction(const std::function<void(SignalTransaction&)>& fill)
     LockTimeout = kLockTimeout;
     may_cancel = true;
     pg::guarded([&] {
-      SignalTransaction transaction;
+      SignalTransaction transaction(activity);
       fill(transaction);
       transaction.commit();
     });
     done = true;
   } catch (const pg::PgError& error) {
-    abandon(*error.data());
+    *problem = error.data()->message == nullptr ? "unrecognized error" : error.data()->message;
+    AbortCurrentTransaction();
+    pgstat_report_activity(STATE_IDLE, nullptr);
   }
   may_cancel = false;
   QueryCancelPending = false;
   LockTimeout = lock_timeout;
   MemoryContextSwitchTo(context);
+  // Only then autovacuum hears of rows that are dead.
+  pgstat_report_stat(false);
   return done;
 }
 

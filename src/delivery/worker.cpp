@@ -210,6 +210,7 @@ void finish(TimestampTz now) {
     }
   }
   replay_forgotten();
+  worker->dispatcher->errors().finish();
   worker->progress->finish(now);
   RESUME_INTERRUPTS();
 }
@@ -221,6 +222,7 @@ void handle_requests(TimestampTz now) {
     ConfigReloadPending = false;
     ProcessConfigFile(PGC_SIGHUP);
     for (const auto& target : worker->dispatcher->targets()) target->retry_now();
+    worker->dispatcher->errors().tidy_soon();
   }
   if (worker->slot->holds > 0) {
     finish(now);

@@ -71,6 +71,15 @@ inline IndexScanDesc begin_index_scan(Relation table, Relation index, Snapshot s
 #endif
 }
 
+// The sequence of an identity column; InvalidOid: it has none.
+inline Oid identity_sequence(Relation table, AttrNumber column) {
+#if PG_VERSION_NUM >= 170000
+  return getIdentitySequence(table, column, true);
+#else
+  return getIdentitySequence(RelationGetRelid(table), column, true);
+#endif
+}
+
 // Does this transaction hold this very lock?
 inline bool holds_table_lock(Oid table, LOCKMODE mode) {
   LOCKTAG tag;

@@ -9,6 +9,8 @@ char* notify_channel = nullptr;
 int batch_window = 0;
 int batch_size = 1000;
 int durability = kDurabilityOn;
+int error_log_limit = 10000;
+int error_log_retention = 7 * 86400;
 int max_backlog_keys = 1000000;
 int max_change_set_memory = 16 * 1024;
 int max_items_per_transaction = 100000;
@@ -35,6 +37,12 @@ void define_delivery() {
   DefineCustomIntVariable("cache_invalidate.batch_window", "Sets how long a push waits for more changes to fold in.",
                           "0 sends as soon as possible.", &batch_window, 0, 0, 60000, PGC_SIGHUP, GUC_UNIT_MS, nullptr,
                           nullptr, nullptr);
+  DefineCustomIntVariable("cache_invalidate.error_log_limit", "Sets how many rows trigger_error_log keeps.",
+                          "The worker removes the oldest beyond that.", &error_log_limit, 10000, 100, 10000000, PGC_SIGHUP, 0, nullptr,
+                          nullptr, nullptr);
+  DefineCustomIntVariable("cache_invalidate.error_log_retention", "Sets how long trigger_error_log keeps a row.",
+                          "The worker removes what is older. 0 keeps rows of any age.", &error_log_retention, 7 * 86400, 0,
+                          10 * 365 * 86400, PGC_SIGHUP, GUC_UNIT_S, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("cache_invalidate.max_backlog_keys",
                           "Sets how many keys owed to one target are kept in the worker's memory.",
                           "Beyond that they are widened to patterns of their templates.",

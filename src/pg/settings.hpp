@@ -10,6 +10,8 @@ extern char* notify_channel;         // of messages whose trigger names none; em
 extern int batch_window;             // milliseconds a push waits for more; 0: as soon as possible
 extern int batch_size;               // items in one push
 extern int durability;               // of this session's batches: a Durability
+extern int error_log_limit;          // rows
+extern int error_log_retention;      // seconds; 0: for ever
 extern int max_backlog_keys;         // kept in memory a target; beyond that they are widened to patterns
 extern int max_change_set_memory;    // kilobytes a transaction keeps before it writes to the journal early
 extern int max_journal_size;         // megabytes; then what is owed is folded
