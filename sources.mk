@@ -105,7 +105,8 @@ DELIVERY_SRCS = \
 	src/delivery/target_pipeline.cpp \
 	src/delivery/target_publish.cpp \
 	src/delivery/waiter.cpp \
-	src/delivery/worker.cpp
+	src/delivery/worker.cpp \
+	src/delivery/worker_role.cpp
 ADMIN_SRCS = \
 	src/admin/condition.cpp \
 	src/admin/attach.cpp \

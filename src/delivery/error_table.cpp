@@ -172,7 +172,8 @@ bool ErrorTable::remove_by(Oid index_oid, ScanKeyData* key, int limit) {
   }
   CommandCounterIncrement();
   pfree(found);
-  return removed == limit;
+  // Those that are locked are found again.
+  return count == limit && removed > 0;
 }
 
 bool ErrorTable::remove_old(TimestampTz before, std::int64_t most, int limit) {

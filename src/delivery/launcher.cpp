@@ -8,6 +8,7 @@
 
 #include "core/backoff.hpp"
 #include "delivery/worker.hpp"
+#include "delivery/worker_role.hpp"
 #include "journal/shared.hpp"
 #include "pg/background.hpp"
 #include "pg/guard.hpp"
@@ -92,6 +93,7 @@ void free_slot(journal::DatabaseSlot& slot) {
   slot.ring = 0;
   slot.database = InvalidOid;
   slot.state = journal::WorkerState::none;
+  journal::note_obstacle(slot, journal::Obstacle::none);
   pg_atomic_fetch_add_u32(&slot.generation, 1);
   if (ring != 0) dsm_unpin_segment(ring);
 }
@@ -167,6 +169,7 @@ void give_up_start(Oid database, TimestampTz now) {
   LWLockAcquire(shared->lock, LW_EXCLUSIVE);
   journal::DatabaseSlot* slot = journal::find_slot(database);
   if (slot != nullptr && slot->state == journal::WorkerState::starting) slot->state = journal::WorkerState::none;
+  if (slot != nullptr) journal::note_obstacle(*slot, journal::Obstacle::no_process);
   LWLockRelease(shared->lock);
   if (now < next_complaint) return;
   next_complaint = now + kComplainAfter;
@@ -174,12 +177,28 @@ void give_up_start(Oid database, TimestampTz now) {
                 errhint("Raise max_worker_processes.")));
 }
 
+// False: the role is not fit for it. That is asked again at the next look, which costs little.
+bool find_role(Oid database, Known& known, Oid& role, TimestampTz now) {
+  const WorkerRole found = find_worker_role(database);
+  role = found.oid;
+  if (found.obstacle == journal::Obstacle::none) return true;
+  journal::SharedState* shared = journal::shared_state();
+  LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+  // More databases than slots: the others can do without.
+  journal::DatabaseSlot* slot = journal::claim_slot(database);
+  if (slot != nullptr) journal::note_obstacle(*slot, found.obstacle);
+  LWLockRelease(shared->lock);
+  known.next_start = now + kLevelCheck;
+  return false;
+}
+
 void start_missing(TimestampTz now) {
   for (auto& [oid, known] : *databases) {
     if (!known.listed || known.absent || known.handle != nullptr || now < known.next_start) continue;
-    if (!claim_for_start(oid)) continue;
+    Oid role;
+    if (!find_role(oid, known, role, now) || !claim_for_start(oid)) continue;
     MemoryContext previous = MemoryContextSwitchTo(TopMemoryContext);
-    const bool started = start_worker(oid, &known.handle);
+    const bool started = start_worker(oid, role, &known.handle);
     MemoryContextSwitchTo(previous);
     if (started) {
       known.started = now;
@@ -238,6 +257,7 @@ CACHE_INVALIDATE_WORKER_MAIN(launcher_main) {
     if (ConfigReloadPending) {
       ConfigReloadPending = false;
       ProcessConfigFile(PGC_SIGHUP);
+      for (auto& [oid, known] : *databases) known.next_start = 0;
     }
     refresh_list();
     take_requests();

@@ -42,7 +42,8 @@ void read_targets(const pg::Extension& extension, std::vector<TargetDefinition>&
     target.server = server->serverid;
     target.name = server->servername;
     copy_options(server->options, target.server_options);
-    if (!read_mapping(owner, server->serverid, target.mapping_options) &&
+    if (!read_mapping(GetSessionUserId(), server->serverid, target.mapping_options) &&
+        !read_mapping(owner, server->serverid, target.mapping_options) &&
         !read_mapping(server->owner, server->serverid, target.mapping_options)) {
       read_mapping(InvalidOid, server->serverid, target.mapping_options);
     }

@@ -28,6 +28,8 @@ constexpr TimestampTz kSweep = 30 * 1000000L;  // the net under every wake-up th
 struct Worker {
   journal::DatabaseSlot* slot;
   journal::Board* board;
+  Oid role;               // that it connected as; InvalidOid: it runs as the extension's owner
+  std::string role_name;  // as the setting has it
   Oid extension;
   std::unique_ptr<Dispatcher> dispatcher;
   std::unique_ptr<Feed> feed;
@@ -91,6 +93,7 @@ journal::DatabaseSlot* enter_slot() {
     slot->worker_proc = pg::own_proc_number();
     slot->worker_started = GetCurrentTimestamp();
     slot->state = journal::WorkerState::running;
+    journal::note_obstacle(*slot, journal::Obstacle::none);
   }
   LWLockRelease(shared->lock);
   if (!is_free) return nullptr;
@@ -134,16 +137,30 @@ void read_catalogs(TimestampTz now) {
   if (is_locked) worker->next_sweep = now + kTick;
 }
 
+// The launcher starts it again, at once.
+[[noreturn]] void step_aside() {
+  set_slot_state(journal::WorkerState::held);
+  proc_exit(0);
+}
+
+// The launcher may have read the settings before us.
+bool is_right_role() {
+  const char* name = settings::worker_role;
+  return name[0] == '\0' ? !OidIsValid(worker->role) : OidIsValid(worker->role) && get_role_oid(name, true) == worker->role;
+}
+
 void start() {
   {
     StartTransactionCommand();
     const pg::Extension* extension = pg::extension();
     if (extension == nullptr) throw ExtensionGone();
     worker->extension = extension->oid;
+    worker->role_name = settings::worker_role;
+    if (!is_right_role()) step_aside();
     const Oid owner = extension->owner;
     ereport(LOG, (errmsg("cache_invalidate: worker for database \"%s\" started", get_database_name(MyDatabaseId))));
     worker->board = journal::create_board(*worker->slot);
-    pg::set_session_role(owner);
+    if (!OidIsValid(worker->role)) pg::set_session_role(owner);
     CommitTransactionCommand();
   }
   worker->dispatcher = std::make_unique<Dispatcher>(*worker->board);
@@ -223,11 +240,14 @@ void handle_requests(TimestampTz now) {
     ProcessConfigFile(PGC_SIGHUP);
     for (const auto& target : worker->dispatcher->targets()) target->retry_now();
     worker->dispatcher->errors().tidy_soon();
+    if (worker->role_name != settings::worker_role) {
+      finish(now);
+      step_aside();
+    }
   }
   if (worker->slot->holds > 0) {
     finish(now);
-    set_slot_state(journal::WorkerState::held);
-    proc_exit(0);
+    step_aside();
   }
   if (take_catalog_change() || now >= worker->next_sweep) read_catalogs(now);
   journal::clear_statistics_if_wanted(*worker->board);
@@ -301,12 +321,15 @@ CACHE_INVALIDATE_WORKER_MAIN(worker_main) {
   pqsignal(SIGHUP, SignalHandlerForConfigReload);
   BackgroundWorkerUnblockSignals();
   pg::pin_transaction_timeout();
-  BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(argument), InvalidOid, 0);
+  Oid role;
+  memcpy(&role, MyBgworkerEntry->bgw_extra, sizeof role);
+  BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(argument), role, OidIsValid(role) ? pg::kConnectFlags : 0);
   pin_settings();
   journal::DatabaseSlot* slot = enter_slot();
   if (slot == nullptr) proc_exit(0);
   worker = new Worker();
   worker->slot = slot;
+  worker->role = role;
   // Lives as long as the process; each cycle's leavings go with its transaction.
   MemoryContext cycle = AllocSetContextCreate(TopMemoryContext, "cache_invalidate cycle", ALLOCSET_DEFAULT_SIZES);
   try {
@@ -322,10 +345,11 @@ CACHE_INVALIDATE_WORKER_MAIN(worker_main) {
   }
 }
 
-bool start_worker(Oid database, BackgroundWorkerHandle** handle) {
+bool start_worker(Oid database, Oid role, BackgroundWorkerHandle** handle) {
   BackgroundWorker definition = pg::describe_worker("cache_invalidate_worker_main", "cache_invalidate worker");
   snprintf(definition.bgw_name, BGW_MAXLEN, "cache_invalidate worker for database %u", database);
   definition.bgw_main_arg = ObjectIdGetDatum(database);
+  memcpy(definition.bgw_extra, &role, sizeof role);
   definition.bgw_notify_pid = MyProcPid;
   return RegisterDynamicBackgroundWorker(&definition, handle);
 }

@@ -51,6 +51,8 @@ void free_slot(DatabaseSlot& slot) {
   slot.worker_proc = -1;
   slot.worker_started = 0;
   slot.worker_starts = 0;
+  slot.obstacle = Obstacle::none;
+  slot.obstacle_since = 0;
   slot.holds = 0;
   slot.ring = 0;
 }
@@ -147,6 +149,12 @@ DatabaseSlot* claim_slot(Oid database) {
   pg_atomic_fetch_add_u32(&slot->generation, 1);
   slot->database = database;
   return slot;
+}
+
+void note_obstacle(DatabaseSlot& slot, Obstacle obstacle) {
+  if (slot.obstacle == obstacle) return;
+  slot.obstacle = obstacle;
+  slot.obstacle_since = obstacle == Obstacle::none ? 0 : GetCurrentTimestamp();
 }
 
 void wake_worker(const DatabaseSlot& slot) { wake(slot.worker_proc); }

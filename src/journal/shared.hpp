@@ -18,6 +18,15 @@ enum class WorkerState : std::uint32_t {
   held       // left because a session asked for it
 };
 
+// Why the launcher could not start the worker when it last tried.
+enum class Obstacle : std::uint32_t {
+  none,
+  no_process,       // max_worker_processes is exhausted
+  no_role,          // there is no role of the name in cache_invalidate.worker_role
+  may_not_log_in,   // that role lacks LOGIN
+  may_not_connect   // that role lacks CONNECT on the database
+};
+
 struct DatabaseSlot {
   Oid database;                      // InvalidOid: free
   pg_atomic_uint32 generation;       // moves whenever ring or database of the slot change
@@ -26,6 +35,8 @@ struct DatabaseSlot {
   int worker_proc;                   // its number, by which its latch is found; -1: none
   TimestampTz worker_started;
   std::uint32_t worker_starts;       // since the server started
+  Obstacle obstacle;                 // none again once a worker runs
+  TimestampTz obstacle_since;        // 0: there is none
   std::uint32_t holds;               // sessions that want the worker gone, DROP DATABASE and its like
   dsm_handle ring;                   // 0: none yet
   pg_atomic_uint32 active_segment;   // of the journal: 0 or 1
@@ -78,6 +89,9 @@ DatabaseSlot* find_slot(Oid database);
 
 // Under `lock`, exclusively: the slot of the database, taking a free one if need be; nullptr: none is free.
 DatabaseSlot* claim_slot(Oid database);
+
+// Under `lock`, exclusively.
+void note_obstacle(DatabaseSlot& slot, Obstacle obstacle);
 
 // Wakes the process; harmless when it is gone. Never fails.
 void wake_worker(const DatabaseSlot& slot);

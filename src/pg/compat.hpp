@@ -131,6 +131,23 @@ inline void begin_result_set(FunctionCallInfo fcinfo) {
 #endif
 }
 
+// For a background worker that connects as a role of the user's choice: whether that role needs LOGIN, and the flags.
+#if PG_VERSION_NUM >= 170000
+inline constexpr bool kWorkersNeedLogin = false;
+inline constexpr uint32 kConnectFlags = BGWORKER_BYPASS_ROLELOGINCHECK;
+#else
+inline constexpr bool kWorkersNeedLogin = true;
+inline constexpr uint32 kConnectFlags = 0;
+#endif
+
+inline bool may_connect(Oid database, Oid role) {
+#if PG_VERSION_NUM >= 160000
+  return object_aclcheck(DatabaseRelationId, database, role, ACL_CONNECT) == ACLCHECK_OK;
+#else
+  return pg_database_aclcheck(database, role, ACL_CONNECT) == ACLCHECK_OK;
+#endif
+}
+
 inline void set_session_role(Oid role) {
   SetSessionAuthorization(role, superuser_arg(role));
 }

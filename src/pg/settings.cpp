@@ -19,6 +19,7 @@ double notify_queue_limit = 50;
 int replay_window = 60000;
 int ring_size = 4 * 1024;
 int signal_timeout = 1000;
+char* worker_role = nullptr;
 
 namespace {
 
@@ -27,6 +28,12 @@ constexpr config_enum_entry kDurabilities[] = {{"on", kDurabilityOn, false}, {"o
 bool check_channel(char** value, void** /*extra*/, GucSource /*source*/) {
   if (strlen(*value) < NAMEDATALEN) return true;
   GUC_check_errdetail("A channel name may have at most %d bytes; an empty one sends no message.", NAMEDATALEN - 1);
+  return false;
+}
+
+bool check_role(char** value, void** /*extra*/, GucSource /*source*/) {
+  if (strlen(*value) < NAMEDATALEN) return true;
+  GUC_check_errdetail("A role name may have at most %d bytes; an empty one stands for the extension's owner.", NAMEDATALEN - 1);
   return false;
 }
 
@@ -67,6 +74,9 @@ void define_delivery() {
                           "Sets how long messages wait for the deletes of a target that does not answer.",
                           "A target that is known to be down delays no message.", &signal_timeout, 1000, 0, 60000,
                           PGC_SIGHUP, GUC_UNIT_MS, nullptr, nullptr, nullptr);
+  DefineCustomStringVariable("cache_invalidate.worker_role", "Sets the role that workers connect as.",
+                             "It needs LOGIN (before PostgreSQL 17) and CONNECT, and no other privilege. Empty: they run as the extension's owner.",
+                             &worker_role, "", PGC_SIGHUP, 0, check_role, nullptr, nullptr);
 }
 
 }  // namespace

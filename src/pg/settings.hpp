@@ -20,6 +20,7 @@ extern double notify_queue_limit;    // per cent of the server's queue; then NOT
 extern int replay_window;            // milliseconds of what was delivered, for a target that forgot
 extern int ring_size;                // kilobytes
 extern int signal_timeout;           // milliseconds that a message waits for a target that does not answer
+extern char* worker_role;            // that workers connect as; empty: the server's own, and then the extension's owner
 
 // Once a process, from _PG_init.
 void define();
