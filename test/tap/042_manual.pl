@@ -115,6 +115,18 @@ $redis->fill('app:event:2');
 sql('UPDATE event SET kind = 2; TRUNCATE event_2');
 ok(is_delivered() && $redis->has('app:event:2'), 'then nobody notices');
 
+# --- Whatever the encoding of the database
+
+sql("CREATE DATABASE latin ENCODING LATIN1 LOCALE 'C' TEMPLATE template0");
+sub latin { return $node->safe_psql('latin', "SET client_encoding = UTF8; $_[0]") }
+latin("CREATE EXTENSION cache_invalidate; CREATE SERVER other FOREIGN DATA WRAPPER cache_invalidate OPTIONS (url '" . $other->url . "');"
+      . q{CREATE TABLE "tâche" (id int, "clé" text); SELECT enable_cache_invalidation('"tâche"', keys => '{{$table}:{clé}}')});
+$other->fill("t\xc3\xa2che", "t\xc3\xa2che:\xc3\xa9", "t\xc3\xa2che:\xc3\xa8");
+latin(q{SELECT invalidate_cache_key('tâche'); SELECT invalidate_cache_resource('tâche', '{"clé": "é"}')});
+ok($other->wait_gone("t\xc3\xa2che", "t\xc3\xa2che:\xc3\xa9"), 'keys are UTF-8');
+latin(q{INSERT INTO "tâche" VALUES (1, 'è')});
+ok($other->wait_gone("t\xc3\xa2che:\xc3\xa8"), 'and so are those of triggers');
+
 # --- A cache that is away is owed more than fits: widened within the family
 
 my @family = map { "app:user:$_" } 1 .. 3 * BACKLOG;
