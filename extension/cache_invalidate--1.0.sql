@@ -172,6 +172,13 @@ GRANT SELECT ON @extschema@.cache_invalidation_triggers TO pg_monitor;
 COMMENT ON VIEW @extschema@.cache_invalidation_triggers IS
   'A row per trigger that calls notify_cache_invalidation(), under whatever name; a partitioned table''s is one. Where it is, how it fires (origin, always, replica, disabled) and whether it does in ordinary sessions; its arguments as they were given (resource, keys, patterns, id, columns, ignored, fields, format, payload, channel, servers; null or empty: not given); what is wrong with it, if anything, and the cure; and of the committed transactions since the statistics began: changes (rows it was fired for, and changes of the whole table), items (keys, patterns and messages that were left of them after folding within the transaction), changes for each item, transactions in which something was widened, and the end of the last one. The counts are null while there is no ring, and for what is beyond 1024 triggers. Asks for no lock that it would wait for: what a locked table hides is not checked.';
 
+CREATE FUNCTION @extschema@.cache_invalidate_trigger_definition(trigger oid) RETURNS text
+  LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'cache_invalidate_trigger_definition';
+REVOKE ALL ON FUNCTION @extschema@.cache_invalidate_trigger_definition(oid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION @extschema@.cache_invalidate_trigger_definition(oid) TO pg_monitor;
+COMMENT ON FUNCTION @extschema@.cache_invalidate_trigger_definition(oid) IS
+  'The definition of a trigger that calls notify_cache_invalidation(), for get_cache_trigger_health(); null if its table is locked, since it waits for nobody.';
+
 CREATE FUNCTION @extschema@.get_cache_trigger_health(
     OUT table_name text, OUT trigger_name text, OUT is_enabled boolean, OUT recent_errors bigint,
     OUT schema_name text, OUT resource text, OUT keys text[], OUT firing text, OUT last_fired timestamptz,
@@ -179,7 +186,7 @@ CREATE FUNCTION @extschema@.get_cache_trigger_health(
   RETURNS SETOF record LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
   SELECT t.table_name, t.trigger_name, t.is_enabled, coalesce(e.recent, 0), t.schema_name, t.resource, t.keys, t.firing, t.last_fired,
-         t.changes, t.items, t.widened, e.newest, t.problem, t.cure, pg_get_triggerdef(t.trigger)
+         t.changes, t.items, t.widened, e.newest, t.problem, t.cure, @extschema@.cache_invalidate_trigger_definition(t.trigger)
     FROM @extschema@.cache_invalidation_triggers t
     LEFT JOIN (SELECT l.error_context,
                       (sum(l.occurrences) FILTER (WHERE l.last_occurred_at > now() - interval '24 hours'))::bigint AS recent,
@@ -193,7 +200,7 @@ REVOKE ALL ON FUNCTION @extschema@.get_cache_trigger_health() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION @extschema@.get_cache_trigger_health() TO pg_monitor;
 GRANT SELECT ON @extschema@.trigger_error_log TO pg_monitor;
 COMMENT ON FUNCTION @extschema@.get_cache_trigger_health() IS
-  'A row per trigger that calls notify_cache_invalidation(): table, trigger, whether it fires in ordinary sessions, errors of this trigger logged in the last 24 hours, schema, resource, keys, firing mode (origin, always, replica, disabled), and from cache_invalidation_triggers when it last fired, changes, items, widened; its newest error in the log; what is wrong with the rule, and the cure; its definition. pg_monitor may call it; others need SELECT on cache_invalidation_triggers and trigger_error_log too.';
+  'A row per trigger that calls notify_cache_invalidation(): table, trigger, whether it fires in ordinary sessions, errors of this trigger logged in the last 24 hours, schema, resource, keys, firing mode (origin, always, replica, disabled), and from cache_invalidation_triggers when it last fired, changes, items, widened; its newest error in the log; what is wrong with the rule, and the cure; its definition, null while its table is locked. pg_monitor may call it; others also need SELECT on cache_invalidation_triggers and trigger_error_log, and EXECUTE on cache_invalidate_rules() and cache_invalidate_trigger_definition(oid).';
 
 CREATE FUNCTION @extschema@.cache_invalidate_stats(
     OUT worker_pid integer, OUT worker_started timestamptz, OUT worker_starts integer,

@@ -99,7 +99,7 @@ SELECT table_name FROM get_cache_trigger_health();
 DELETE FROM trigger_error_log;
 RESET ROLE;
 GRANT SELECT ON trigger_error_log, cache_invalidation_triggers TO regress_cache_plain;
-GRANT EXECUTE ON FUNCTION cache_invalidate_rules() TO regress_cache_plain;
+GRANT EXECUTE ON FUNCTION cache_invalidate_rules(), cache_invalidate_trigger_definition(oid) TO regress_cache_plain;
 SET ROLE regress_cache_plain;
 SELECT table_name FROM get_cache_trigger_health();
 RESET ROLE;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "admin/rule_check.hpp"
+#include "capture/table_changes.hpp"
 #include "journal/board.hpp"
 #include "pg/extension.hpp"
 #include "pg/guard.hpp"
@@ -264,6 +265,19 @@ CACHE_INVALIDATE_FUNCTION(rules) {
   }
   MemoryContextSwitchTo(outer);
   return Datum(0);
+}
+
+// pg_get_triggerdef() opens the table of a trigger that has a condition, and would wait for it. NULL: it is locked.
+CACHE_INVALIDATE_FUNCTION(trigger_definition) {
+  const Oid trigger = PG_GETARG_OID(0);
+  const Oid table = capture::find_table_of_trigger(trigger);
+  if (!OidIsValid(table) || !ConditionalLockRelationOid(table, AccessShareLock)) PG_RETURN_NULL();
+  // It may be gone since.
+  const bool exists = OidIsValid(capture::find_table_of_trigger(trigger));
+  const Datum definition = exists ? DirectFunctionCall1(pg_get_triggerdef, ObjectIdGetDatum(trigger)) : Datum(0);
+  UnlockRelationOid(table, AccessShareLock);
+  if (!exists) PG_RETURN_NULL();
+  PG_RETURN_DATUM(definition);
 }
 
 }  // namespace cache_invalidate::admin

@@ -2,7 +2,8 @@
 //
 // Per row it is one increment in memory of this backend; what a transaction gathered is added to the board when it has
 // committed, by a few atomic additions for each trigger. What was rolled back, savepoints too, counts nothing. A transaction
-// that is prepared counts when it is prepared, since who commits it later knows nothing of it.
+// that is prepared counts when it is prepared, since who commits it later knows nothing of it. Items are told by the change set,
+// see ChangeSet::take_given(): what was written to the journal early counts, also if its savepoint is rolled back later.
 #pragma once
 
 #include "capture/rule_cache.hpp"

@@ -172,6 +172,9 @@ ok($node->poll_query_until('postgres', 'SELECT count(*) = 1 FROM cache_invalidat
 my $kept = sql('SELECT table_name, trigger_name, changes, items, widened, last_fired FROM cache_invalidation_triggers ORDER BY 1, 2');
 sql("SELECT pg_terminate_backend($first_worker)");
 wait_for_worker($node, 'postgres', $first_worker);
+# It has read what the journal holds, and connected.
+ok($node->poll_query_until('postgres', q(SELECT state = 'up' AND NOT reads_journal AND keys_pending + patterns_pending = 0 FROM cache_invalidation_targets)),
+    'another one took over');
 is(sql('SELECT table_name, trigger_name, changes, items, widened, last_fired FROM cache_invalidation_triggers ORDER BY 1, 2'),
     $kept, 'the counts outlive the worker');
 
@@ -210,13 +213,15 @@ is(sql(q(SELECT changes FROM cache_invalidation_triggers WHERE table_name = 'ite
 
 # The views wait for nobody: neither for the table, nor for one that a path leads to.
 sql('CREATE TABLE owner (id int PRIMARY KEY, name text)', 'CREATE TABLE owned (id int PRIMARY KEY, owner int REFERENCES owner)',
-    trigger_on('owned', q('key=o:{owner.name}')));
+    trigger_on('owned', q('key=o:{owner.name}')),
+    q(CREATE TRIGGER sometimes AFTER UPDATE ON owned FOR EACH ROW WHEN (OLD.id > 7) EXECUTE FUNCTION notify_cache_invalidation()));
 for my $locked (qw(owned owner)) {
     my $session = $node->background_psql('postgres');
     $session->query_safe("BEGIN; LOCK TABLE $locked IN ACCESS EXCLUSIVE MODE");
-    is(sql(q(SET statement_timeout = '60s'), q(SELECT problem IS NULL FROM cache_invalidation_triggers WHERE table_name = 'owned')), 't',
+    is(sql(q(SET statement_timeout = '60s'), q(SELECT bool_and(problem IS NULL) FROM cache_invalidation_triggers WHERE table_name = 'owned')), 't',
         "it does not wait for the lock of $locked");
-    is(sql(q(SET statement_timeout = '60s'), q(SELECT count(*) FROM get_cache_trigger_health() WHERE table_name = 'owned')), 1, 'nor does health');
+    is(sql(q(SET statement_timeout = '60s'), q(SELECT count(*) FROM get_cache_trigger_health() WHERE table_name = 'owned')), 2, 'nor does health');
+    is(sql(q(SELECT count(definition) FROM get_cache_trigger_health() WHERE table_name = 'owned')), $locked eq 'owned' ? 0 : 2, 'which leaves out what it cannot see');
     $session->query_safe('ROLLBACK');
     $session->quit;
 }
