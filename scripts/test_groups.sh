@@ -19,6 +19,9 @@ copy_tree() {
   for folder in sql expected test examples; do
     if [ -d $folder ]; then cp -R $folder "$WORK"/; fi  # git keeps no empty ones
   done
+  # The documents, and the names of all files, for what they say of them.
+  find . \( -name .git -o -name build \) -prune -o -type f -print >"$WORK/files"
+  grep '\.md$' "$WORK/files" | tr '\n' '\0' | xargs -0 cp --parents -t "$WORK"
   for name in $(list REGRESS); do : >>"$WORK/expected/$name.out"; done
   for name in $(list ISOLATION); do : >>"$WORK/test/isolation/expected/$name.out"; done
   chown -R "$SERVER_USER" "$WORK"
