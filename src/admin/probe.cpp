@@ -19,6 +19,7 @@ namespace cache_invalidate::admin {
 namespace {
 
 constexpr TimestampTz kLongestWait = 10 * 1000000L;
+constexpr TimestampTz kLongestStart = 5 * 1000000L;
 constexpr const char* kKeyPrefix = "cache_invalidate:test:";
 constexpr const char* kKeyGlob = "cache_invalidate:test:*";
 
@@ -183,25 +184,40 @@ Oid owner_of(Oid table) {
   return owner;
 }
 
+bool has_worker() {
+  const journal::DatabaseSlot* slot = journal::find_slot(MyDatabaseId);
+  return slot != nullptr && slot->worker_pid != 0 && journal::attach_board() != nullptr;
+}
+
+// The worker starts a moment after CREATE EXTENSION was committed, and who asks then wants to know of the delivery.
+bool await_worker() {
+  const TimestampTz end = GetCurrentTimestamp() + kLongestStart;
+  while (!has_worker()) {
+    if (GetCurrentTimestamp() >= end) return false;
+    WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 50, PG_WAIT_EXTENSION);
+    ResetLatch(MyLatch);
+    CHECK_FOR_INTERRUPTS();
+  }
+  return true;
+}
+
 // Why the test can't even begin; nullptr: it can.
-const char* obstacle(journal::Board* board, const pg::Extension* extension) {
+const char* obstacle(const pg::Extension* extension) {
   if (extension == nullptr) return "extension cache_invalidate is not installed in this database";
   if (journal::shared_state() == nullptr) {
     return "cache_invalidate is not in shared_preload_libraries: add it and restart the server";
   }
   if (RecoveryInProgress()) return "this server is a standby: nothing is delivered before it is promoted";
-  const journal::DatabaseSlot* slot = journal::find_slot(MyDatabaseId);
-  if (board == nullptr || slot == nullptr || slot->worker_pid == 0) {
-    return "the worker of this database is not running: see the server log, and max_worker_processes";
-  }
+  if (!await_worker()) return "the worker of this database is not running: see the server log, and max_worker_processes";
   return nullptr;
 }
 
 std::string run_test(const char* table_name, const pg_uuid_t* user) {
   const std::string user_text = user == nullptr ? "" : uuid_text(*user);
   const pg::Extension* extension = pg::extension();
+  if (const char* reason = obstacle(extension)) return report(false, reason, table_name, user_text, "");
   journal::Board* board = journal::attach_board();
-  if (const char* reason = obstacle(board, extension)) return report(false, reason, table_name, user_text, "");
+  if (board == nullptr) return report(false, "the worker of this database has ended: try again", table_name, user_text, "");
   std::string problem;
   const Oid wrapper = extension->wrapper;
   Order order{};
