@@ -16,7 +16,7 @@ copy_tree() {
   local name folder
   mkdir -p "$WORK"/{sql,expected,tap,tmp,locks} "$WORK"/test/{tap,isolation/expected}
   cp Makefile ./*.mk ./*.control "$WORK"/
-  for folder in sql expected test examples; do
+  for folder in sql expected test examples monitoring; do
     if [ -d $folder ]; then cp -R $folder "$WORK"/; fi  # git keeps no empty ones
   done
   # The documents, and the names of all files, for what they say of them.
