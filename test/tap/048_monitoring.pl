@@ -34,6 +34,7 @@ $node->safe_psql('postgres', 'CREATE ROLE cache_monitor LOGIN IN ROLE pg_monitor
 wait_for_worker($node, 'postgres');
 $node->safe_psql('postgres', "UPDATE item SET version = 1");
 ok($redis->wait_gone(map { "item:$_" } 1 .. 10), 'there is something to measure');
+wait_until('it is counted', sub { target($node, 'postgres', 'keys_deleted') == 10 && stat_of($node, 'postgres', 'notifications') >= 10 });
 wait_until('the other server is known to be down', sub { target($node, 'postgres', 'state', 'gone') eq 'down' });
 
 # --- The programs: they end with the test
@@ -80,6 +81,8 @@ sub names_of { my ($metrics) = @_; my %names = map { /^(\S+) / ? ($1 => 1) : () 
 # --- What the exporters give
 
 my $database = 'datname=postgres';
+# Not between two attempts to reach the other server.
+my $is_down = "cache_invalidate_target_state_info $database,target=gone,state=down";
 my @declared;
 my $namespace;
 for (split /\n/, slurp_file("$folder/postgres_exporter.yml")) {
@@ -117,7 +120,7 @@ SKIP: {
     run_program('prometheus-postgres-exporter', "--web.listen-address=127.0.0.1:$ports{postgres}", "--extend.query-path=$folder/postgres_exporter.yml",
         '--disable-default-metrics', '--disable-settings-metrics');
     my $metrics;
-    wait_until('postgres_exporter answers', sub { $metrics = scrape($ports{postgres}); %$metrics });
+    wait_until('postgres_exporter answers', sub { $metrics = scrape($ports{postgres}); $metrics->{$is_down} });
     check_metrics('postgres_exporter', $metrics);
     unlike(slurp_file("${PostgreSQL::Test::Utils::log_path}/prometheus-postgres-exporter.log"), qr/level=error|permission denied/, 'postgres_exporter: complains of nothing');
 }
@@ -128,7 +131,7 @@ SKIP: {
         $_[0] =~ s{postgres://\S+}{postgres://cache_monitor\@/postgres?host=$socket&port=${\ $node->port }&sslmode=disable}r =~ s/interval: 15s/interval: 1s/r });
     run_program('prometheus-sql-exporter', "-config.file=$config", "-web.listen-address=127.0.0.1:$ports{sql}");
     my $metrics = {};
-    wait_until('sql_exporter answers', sub { $metrics = scrape($ports{sql}); names_of($metrics) =~ /status.*target_state_info/ });
+    wait_until('sql_exporter answers', sub { $metrics = scrape($ports{sql}); $metrics->{$is_down} && $metrics->{"cache_invalidate_status $database"} });
     check_metrics('sql_exporter', $metrics);
 }
 is($node->safe_psql('postgres', q(SELECT rolsuper OR rolcreaterole OR rolreplication FROM pg_roles WHERE rolname = 'cache_monitor')), 'f', 'with a role that may do nothing else');
