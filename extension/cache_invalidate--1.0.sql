@@ -457,7 +457,10 @@ CREATE VIEW @extschema@.cache_invalidation_coverage AS
            CASE WHEN c.relispartition THEN pg_catalog.pg_partition_root(t.tgrelid)::pg_catalog.oid ELSE t.tgrelid END AS rel
       FROM pg_catalog.pg_trigger t
       JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.tgrelid
-     WHERE t.tgfoid OPERATOR(pg_catalog.=) '@extschema@.notify_cache_invalidation()'::pg_catalog.regprocedure
+     WHERE t.tgfoid OPERATOR(pg_catalog.=) (
+             SELECT p.oid FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_extension x ON x.extnamespace OPERATOR(pg_catalog.=) p.pronamespace
+              WHERE x.extname OPERATOR(pg_catalog.=) 'cache_invalidate' AND p.proname OPERATOR(pg_catalog.=) 'notify_cache_invalidation'
+                AND p.pronargs OPERATOR(pg_catalog.=) 0)
        AND NOT t.tgisinternal AND t.tgparentid OPERATOR(pg_catalog.=) 0),
   covered AS (
     SELECT DISTINCT o.rel FROM own o WHERE (o.tgtype OPERATOR(pg_catalog.&) 1) OPERATOR(pg_catalog.<>) 0),

@@ -66,7 +66,7 @@ sub scrape {
         my ($name, $labels, $value) = ($1, $2, $3);
         my %labels = $labels =~ /(\w+)="((?:[^"\\]|\\.)*)"/g;
         $name = ($name =~ s/^sql_//r) . "_$labels{col}" if defined $labels{col};
-        $metrics{"$name " . join ',', map { "$_=$labels{$_}" } grep { exists $labels{$_} } qw(datname target state step quantile)} = $value;
+        $metrics{"$name " . join ',', map { "$_=$labels{$_}" } grep { exists $labels{$_} } qw(datname target state step quantile table trigger)} = $value;
     }
     return \%metrics;
 }
@@ -81,6 +81,7 @@ sub names_of { my ($metrics) = @_; my %names = map { /^(\S+) / ? ($1 => 1) : () 
 # --- What the exporters give
 
 my $database = 'datname=postgres';
+my $trigger  = 'table=public.item,trigger=cache_invalidation_item';
 # Not between two attempts to reach the other server.
 my $is_down = "cache_invalidate_target_state_info $database,target=gone,state=down";
 my @declared;
@@ -94,6 +95,9 @@ sub check_metrics {
     is(names_of($metrics), join(' ', sort @declared), "$what: all figures are there, and no others");
     my %expected = (
         "cache_invalidate_status $database"                                   => 1,
+        "cache_invalidate_triggers $database"                                 => 1,
+        "cache_invalidate_trigger_problem $database,$trigger"                 => 0,
+        "cache_invalidate_trigger_changes_total $database,$trigger"           => 10,
         "cache_invalidate_worker_up $database"                                => 1,
         "cache_invalidate_targets_up $database"                               => 1,
         "cache_invalidate_targets $database"                                  => 2,
