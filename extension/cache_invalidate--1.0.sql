@@ -42,9 +42,9 @@ CREATE TABLE @extschema@.trigger_error_log (
   operation text NOT NULL,
   error_message text NOT NULL,
   error_context text,
-  occurred_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+  occurred_at timestamptz NOT NULL DEFAULT now(),
   occurrences bigint NOT NULL DEFAULT 1,
-  last_occurred_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+  last_occurred_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX trigger_error_log_occurred_at ON @extschema@.trigger_error_log (occurred_at);
 REVOKE ALL ON @extschema@.trigger_error_log FROM PUBLIC;
@@ -155,19 +155,19 @@ GRANT EXECUTE ON FUNCTION @extschema@.cache_invalidate_rules() TO pg_monitor;
 COMMENT ON FUNCTION @extschema@.cache_invalidate_rules() IS 'Source of the view cache_invalidation_triggers.';
 
 CREATE VIEW @extschema@.cache_invalidation_triggers AS
-  SELECT n.nspname::pg_catalog.text AS schema_name, c.relname::pg_catalog.text AS table_name, t.tgname::pg_catalog.text AS trigger_name,
-         CASE WHEN t.tgenabled OPERATOR(pg_catalog.=) 'D' THEN 'disabled' WHEN t.tgenabled OPERATOR(pg_catalog.=) 'A' THEN 'always'
-              WHEN t.tgenabled OPERATOR(pg_catalog.=) 'R' THEN 'replica' ELSE 'origin' END AS firing,
-         t.tgenabled OPERATOR(pg_catalog.=) 'O' OR t.tgenabled OPERATOR(pg_catalog.=) 'A' AS is_enabled,
+  SELECT n.nspname::text AS schema_name, c.relname::text AS table_name, t.tgname::text AS trigger_name,
+         CASE WHEN t.tgenabled = 'D' THEN 'disabled' WHEN t.tgenabled = 'A' THEN 'always'
+              WHEN t.tgenabled = 'R' THEN 'replica' ELSE 'origin' END AS firing,
+         t.tgenabled = 'O' OR t.tgenabled = 'A' AS is_enabled,
          r.resource, r.keys, r.patterns, r.id, r.columns, r.ignored, r.fields, r.format, r.payload, r.channel, r.servers,
          r.problem, r.cure, r.changes, r.items,
-         CASE WHEN r.items OPERATOR(pg_catalog.>) 0
-              THEN r.changes::pg_catalog.float8 OPERATOR(pg_catalog./) r.items::pg_catalog.float8 END AS folding_ratio,
+         CASE WHEN r.items > 0
+              THEN r.changes::float8 / r.items::float8 END AS folding_ratio,
          r.widened, r.last_fired, t.oid AS trigger
     FROM @extschema@.cache_invalidate_rules() r
-    JOIN pg_catalog.pg_trigger t ON t.oid OPERATOR(pg_catalog.=) r.trigger
-    JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.tgrelid
-    JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace;
+    JOIN pg_trigger t ON t.oid = r.trigger
+    JOIN pg_class c ON c.oid = t.tgrelid
+    JOIN pg_namespace n ON n.oid = c.relnamespace;
 GRANT SELECT ON @extschema@.cache_invalidation_triggers TO pg_monitor;
 COMMENT ON VIEW @extschema@.cache_invalidation_triggers IS
   'A row per trigger that calls notify_cache_invalidation(), under whatever name; a partitioned table''s is one. Where it is, how it fires (origin, always, replica, disabled) and whether it does in ordinary sessions; its arguments as they were given (resource, keys, patterns, id, columns, ignored, fields, format, payload, channel, servers; null or empty: not given); what is wrong with it, if anything, and the cure; and of the committed transactions since the statistics began: changes (rows it was fired for, and changes of the whole table), items (keys, patterns and messages that were left of them after folding within the transaction), changes for each item, transactions in which something was widened, and the end of the last one. The counts are null while there is no ring, and for what is beyond 1024 triggers. Asks for no lock that it would wait for: what a locked table hides is not checked.';
@@ -243,13 +243,13 @@ CREATE VIEW @extschema@.cache_invalidation_targets AS
          t.latency_p50_ms, t.latency_p95_ms, t.latency_p99_ms, t.latency_max_ms, t.retried, t.batches_owed, t.oldest_owed,
          coalesce(extract(epoch FROM clock_timestamp() - t.oldest_owed)::double precision, 0) AS lag_seconds
     FROM @extschema@.cache_invalidate_targets() t
-    JOIN pg_catalog.pg_foreign_server s ON s.oid = t.server;
+    JOIN pg_foreign_server s ON s.oid = t.server;
 GRANT SELECT ON @extschema@.cache_invalidation_targets TO pg_monitor;
 COMMENT ON VIEW @extschema@.cache_invalidation_targets IS
   'A row per server that the worker of this database delivers to: state (up, connecting, down, paused, disabled) and since when, the problem if any and what can be done about it, keys owed in memory, whether what is owed is being read from the journal, patterns owed, about how many keys the sweep that runs for them has looked at and of how many (null: none runs, or the user may not ask), how often keys beyond max_backlog_keys were widened to patterns, counters since the ring was made or the statistics were reset (published = messages sent by PUBLISH; retried = commands that were sent again, since their connection was lost or given up before the answer), the time of the last acknowledgement, and the latencies in milliseconds from the commit to the acknowledgement (median, 95th and 99th percentile, maximum), the transactions that it has not acknowledged, when the oldest of those was committed, and how many seconds ago that is (0: it has all).';
 
 CREATE FUNCTION @extschema@.cache_invalidate_condition(
-    OUT is_preloaded boolean, OUT has_launcher boolean, OUT worker_state text, OUT worker_pid integer, OUT worker_started timestamptz,
+    OUT is_preloaded boolean, OUT has_launcher boolean, OUT worker_state text, OUT obstacle text, OUT worker_pid integer, OUT worker_started timestamptz,
     OUT worker_starts integer, OUT journal_limit bigint,
     OUT last_cycle timestamptz, OUT last_delivery timestamptz, OUT ring_used_bytes bigint,
     OUT ring_overflows bigint, OUT ring_overflowed timestamptz,
@@ -260,6 +260,13 @@ REVOKE ALL ON FUNCTION @extschema@.cache_invalidate_condition() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION @extschema@.cache_invalidate_condition() TO pg_monitor;
 COMMENT ON FUNCTION @extschema@.cache_invalidate_condition() IS
   'Source of cache_invalidation_problems and get_cache_invalidation_health(): what shared memory tells of worker and journal.';
+
+CREATE FUNCTION @extschema@.cache_invalidate_library_version() RETURNS text
+  LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cache_invalidate_library_version';
+REVOKE ALL ON FUNCTION @extschema@.cache_invalidate_library_version() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION @extschema@.cache_invalidate_library_version() TO pg_monitor;
+COMMENT ON FUNCTION @extschema@.cache_invalidate_library_version() IS
+  'The version of the library that this session runs. If it is not the extension''s (pg_extension.extversion), an upgrade is not finished: ALTER EXTENSION cache_invalidate UPDATE, or a restart of the server, is due.';
 
 -- Who has the journal locked against truncation, but for the worker.
 CREATE VIEW @extschema@.cache_invalidation_journal_locks AS
@@ -297,10 +304,12 @@ CREATE VIEW @extschema@.cache_invalidation_problems AS
          CASE WHEN d.datistemplate THEN 'the database is a template, which gets no worker'
               WHEN NOT c.has_launcher THEN 'the launcher, which starts the workers, is not running'
               WHEN c.worker_state = 'held' THEN 'a DROP, RENAME or copy of the database holds the worker off'
-              ELSE 'no worker runs in this database' END,
+              ELSE concat('no worker runs in this database', ': ' || c.obstacle) END,
          CASE WHEN d.datistemplate THEN format('ALTER DATABASE %I IS_TEMPLATE false; or do without.', d.datname)
               WHEN c.worker_state = 'held' THEN 'It starts again when that statement has ended.'
-              ELSE 'It is started within seconds. If not, the server''s log says why: raise max_worker_processes if no slot is free.' END
+              WHEN NOT c.has_launcher OR c.obstacle LIKE '%max_worker_processes%' THEN 'Raise max_worker_processes and restart the server.'
+              WHEN c.obstacle IS NOT NULL THEN format('Give the role LOGIN, and CONNECT on database "%s", or correct cache_invalidate.worker_role.', d.datname)
+              ELSE 'It is started within seconds. If not, the server''s log says why.' END
     FROM condition c, pg_database d
    WHERE d.datname = current_database() AND c.is_preloaded AND NOT c.is_standby AND c.worker_pid IS NULL
   UNION ALL
@@ -389,9 +398,31 @@ CREATE VIEW @extschema@.cache_invalidation_problems AS
    WHERE current_setting('cache_invalidate.enabled', true) = 'off'
   UNION ALL
   SELECT 'degraded', 'triggers', e.table_name,
-         format('%s errors of table %s in the last hour: %s', count(*), e.table_name, (array_agg(e.error_message ORDER BY e.id DESC))[1]),
+         format('%s errors of table %s in the last hour, such as: %s', sum(e.occurrences), e.table_name,
+                (array_agg(e.error_message ORDER BY e.last_occurred_at DESC, e.id DESC))[1]),
          'Read trigger_error_log; what could not be computed was widened.'
-    FROM @extschema@.trigger_error_log e WHERE e.occurred_at > clock_timestamp() - interval '1 hour' GROUP BY e.table_name;
+    FROM @extschema@.trigger_error_log e WHERE e.occurred_at > clock_timestamp() - interval '1 hour' GROUP BY e.table_name
+  UNION ALL
+  SELECT 'degraded', 'triggers', t.schema_name || '.' || t.table_name,
+         format('trigger "%s" of table %s.%s: %s', t.trigger_name, t.schema_name, t.table_name, t.problem), coalesce(t.cure, 'Read the README on triggers.')
+    FROM @extschema@.cache_invalidation_triggers t WHERE t.problem IS NOT NULL
+  UNION ALL
+  SELECT 'hint', 'triggers', NULL, 'no table has a trigger that calls notify_cache_invalidation(): nothing is captured',
+         'SELECT enable_cache_invalidation(''tasks'', keys => ''task:{id}''), or CREATE TRIGGER.'
+   WHERE NOT EXISTS (SELECT FROM @extschema@.cache_invalidation_triggers)
+  UNION ALL
+  SELECT 'hint', 'target', NULL, 'triggers name keys, but there is no server to delete them in',
+         'CREATE SERVER ... FOREIGN DATA WRAPPER cache_invalidate OPTIONS (url ''redis://...'').'
+    FROM condition c
+   WHERE NOT EXISTS (SELECT FROM pg_foreign_server s JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw WHERE w.fdwname = 'cache_invalidate')
+     AND EXISTS (SELECT FROM @extschema@.cache_invalidation_triggers t WHERE cardinality(t.keys) > 0 OR cardinality(t.patterns) > 0)
+  UNION ALL
+  SELECT 'degraded', 'worker', NULL,
+         format('the library is of version %s, the extension of version %s: an upgrade is not finished', v.library, x.extversion),
+         CASE WHEN NOT EXISTS (SELECT FROM pg_available_extensions a WHERE a.name = 'cache_invalidate' AND a.default_version = x.extversion)
+              THEN 'ALTER EXTENSION cache_invalidate UPDATE.' ELSE 'Restart the server, so that it loads the new library.' END
+    FROM pg_extension x, (SELECT @extschema@.cache_invalidate_library_version() AS library) v
+   WHERE x.extname = 'cache_invalidate' AND v.library <> x.extversion;
 GRANT SELECT ON @extschema@.cache_invalidation_problems TO pg_monitor;
 COMMENT ON VIEW @extschema@.cache_invalidation_problems IS
   'A row per problem of cache invalidation in this database: severity (down: nothing is delivered; degraded: something is late, wider than need be, or at risk; hint), component (worker, target, messages, journal, ring, capture, triggers), name of the server, table or other object, what is wrong, and what to do about it.';
@@ -417,7 +448,7 @@ BEGIN ATOMIC
            WHEN 'transaction' THEN coalesce((SELECT l.holder FROM @extschema@.cache_invalidation_journal_locks l ORDER BY l.since LIMIT 1), 'a transaction')
            ELSE c.journal_hold END,
          t.up::integer, t.total::integer, t.states,
-         0, 0,
+         r.total::integer, r.bad::integer,
          p.texts
     FROM @extschema@.cache_invalidate_condition() c,
          (SELECT count(*) FILTER (WHERE g.state = 'up') AS up, count(*) FILTER (WHERE g.state <> 'disabled') AS total,
@@ -426,7 +457,8 @@ BEGIN ATOMIC
             FROM target g) t,
          (SELECT coalesce(bool_or(q.severity = 'down'), false) AS is_down, coalesce(bool_or(q.severity = 'degraded'), false) AS is_degraded,
                  coalesce(array_agg(q.problem || '. ' || q.cure ORDER BY q.severity = 'hint', q.severity DESC, q.component, q.name), '{}') AS texts
-            FROM problem q) p;
+            FROM problem q) p,
+         (SELECT count(*) AS total, count(g.problem) AS bad FROM @extschema@.cache_invalidation_triggers g) r;
 END;
 REVOKE ALL ON FUNCTION @extschema@.get_cache_invalidation_health() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION @extschema@.get_cache_invalidation_health() TO pg_monitor;
@@ -454,113 +486,113 @@ CREATE VIEW @extschema@.cache_invalidation_coverage AS
   -- The triggers of ours that are no partition's clones, on the tables that they are reported under.
   own AS (
     SELECT t.oid, t.tgname, t.tgenabled, t.tgtype, t.tgrelid AS attached,
-           CASE WHEN c.relispartition THEN pg_catalog.pg_partition_root(t.tgrelid)::pg_catalog.oid ELSE t.tgrelid END AS rel
-      FROM pg_catalog.pg_trigger t
-      JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.tgrelid
-     WHERE t.tgfoid OPERATOR(pg_catalog.=) (
-             SELECT p.oid FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_extension x ON x.extnamespace OPERATOR(pg_catalog.=) p.pronamespace
-              WHERE x.extname OPERATOR(pg_catalog.=) 'cache_invalidate' AND p.proname OPERATOR(pg_catalog.=) 'notify_cache_invalidation'
-                AND p.pronargs OPERATOR(pg_catalog.=) 0)
-       AND NOT t.tgisinternal AND t.tgparentid OPERATOR(pg_catalog.=) 0),
+           CASE WHEN c.relispartition THEN pg_partition_root(t.tgrelid)::oid ELSE t.tgrelid END AS rel
+      FROM pg_trigger t
+      JOIN pg_class c ON c.oid = t.tgrelid
+     WHERE t.tgfoid = (
+             SELECT p.oid FROM pg_proc p JOIN pg_extension x ON x.extnamespace = p.pronamespace
+              WHERE x.extname = 'cache_invalidate' AND p.proname = 'notify_cache_invalidation'
+                AND p.pronargs = 0)
+       AND NOT t.tgisinternal AND t.tgparentid = 0),
   covered AS (
-    SELECT DISTINCT o.rel FROM own o WHERE (o.tgtype OPERATOR(pg_catalog.&) 1) OPERATOR(pg_catalog.<>) 0),
+    SELECT DISTINCT o.rel FROM own o WHERE (o.tgtype & 1) <> 0),
   -- They, their partitions and their inheritance children.
   member AS (
     SELECT c.rel AS root, c.rel FROM covered c
     UNION
-    SELECT m.root, i.inhrelid FROM member m JOIN pg_catalog.pg_inherits i ON i.inhparent OPERATOR(pg_catalog.=) m.rel),
+    SELECT m.root, i.inhrelid FROM member m JOIN pg_inherits i ON i.inhparent = m.rel),
   foreign_key AS (
     SELECT DISTINCT k.conname,
-           CASE WHEN f.relispartition THEN pg_catalog.pg_partition_root(f.oid)::pg_catalog.oid ELSE f.oid END AS referencing,
-           CASE WHEN p.relispartition THEN pg_catalog.pg_partition_root(p.oid)::pg_catalog.oid ELSE p.oid END AS referenced
-      FROM pg_catalog.pg_constraint k
-      JOIN pg_catalog.pg_class f ON f.oid OPERATOR(pg_catalog.=) k.conrelid
-      JOIN pg_catalog.pg_class p ON p.oid OPERATOR(pg_catalog.=) k.confrelid
-     WHERE k.contype OPERATOR(pg_catalog.=) 'f' AND k.conparentid OPERATOR(pg_catalog.=) 0),
+           CASE WHEN f.relispartition THEN pg_partition_root(f.oid)::oid ELSE f.oid END AS referencing,
+           CASE WHEN p.relispartition THEN pg_partition_root(p.oid)::oid ELSE p.oid END AS referenced
+      FROM pg_constraint k
+      JOIN pg_class f ON f.oid = k.conrelid
+      JOIN pg_class p ON p.oid = k.confrelid
+     WHERE k.contype = 'f' AND k.conparentid = 0),
   -- What is read over a view is read from the tables below it.
   reader AS (
     SELECT m.root, r.ev_class AS rel
       FROM member m
-      JOIN pg_catalog.pg_depend d ON d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
-                                 AND d.refobjid OPERATOR(pg_catalog.=) m.rel
-                                 AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass
-      JOIN pg_catalog.pg_rewrite r ON r.oid OPERATOR(pg_catalog.=) d.objid AND r.ev_class OPERATOR(pg_catalog.<>) m.rel
+      JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass
+                                 AND d.refobjid = m.rel
+                                 AND d.classid = 'pg_rewrite'::regclass
+      JOIN pg_rewrite r ON r.oid = d.objid AND r.ev_class <> m.rel
     UNION
     SELECT o.root, r.ev_class
       FROM reader o
-      JOIN pg_catalog.pg_depend d ON d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
-                                 AND d.refobjid OPERATOR(pg_catalog.=) o.rel
-                                 AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass
-      JOIN pg_catalog.pg_rewrite r ON r.oid OPERATOR(pg_catalog.=) d.objid AND r.ev_class OPERATOR(pg_catalog.<>) o.rel),
+      JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass
+                                 AND d.refobjid = o.rel
+                                 AND d.classid = 'pg_rewrite'::regclass
+      JOIN pg_rewrite r ON r.oid = d.objid AND r.ev_class <> o.rel),
   finding AS (
     SELECT k.referenced AS rel, 'referenced' AS kind,
-           pg_catalog.format('%s, which is covered, references it by foreign key "%s"', k.referencing::pg_catalog.regclass, k.conname) AS finding,
+           format('%s, which is covered, references it by foreign key "%s"', k.referencing::regclass, k.conname) AS finding,
            'If cached values hold columns of it, give it a trigger too.' AS suggestion
       FROM foreign_key k
-     WHERE EXISTS (SELECT FROM covered c WHERE c.rel OPERATOR(pg_catalog.=) k.referencing)
-       AND NOT EXISTS (SELECT FROM covered c WHERE c.rel OPERATOR(pg_catalog.=) k.referenced)
+     WHERE EXISTS (SELECT FROM covered c WHERE c.rel = k.referencing)
+       AND NOT EXISTS (SELECT FROM covered c WHERE c.rel = k.referenced)
     UNION ALL
     SELECT k.referencing, 'referencing',
-           pg_catalog.format('it references %s, which is covered, by foreign key "%s"', k.referenced::pg_catalog.regclass, k.conname),
+           format('it references %s, which is covered, by foreign key "%s"', k.referenced::regclass, k.conname),
            'If cached values hold rows of it, such as lists, give it a trigger too.'
       FROM foreign_key k
-     WHERE EXISTS (SELECT FROM covered c WHERE c.rel OPERATOR(pg_catalog.=) k.referenced)
-       AND NOT EXISTS (SELECT FROM covered c WHERE c.rel OPERATOR(pg_catalog.=) k.referencing)
+     WHERE EXISTS (SELECT FROM covered c WHERE c.rel = k.referenced)
+       AND NOT EXISTS (SELECT FROM covered c WHERE c.rel = k.referencing)
     UNION ALL
-    SELECT o.rel, CASE WHEN v.relkind OPERATOR(pg_catalog.=) 'm' THEN 'materialized view' ELSE 'view' END,
-           pg_catalog.format('it reads %s, which is covered', o.root::pg_catalog.regclass),
-           CASE WHEN v.relkind OPERATOR(pg_catalog.=) 'm'
+    SELECT o.rel, CASE WHEN v.relkind = 'm' THEN 'materialized view' ELSE 'view' END,
+           format('it reads %s, which is covered', o.root::regclass),
+           CASE WHEN v.relkind = 'm'
                 THEN 'If it is cached: REFRESH MATERIALIZED VIEW fires no trigger, so invalidate its keys by hand in the same transaction.'
-                ELSE pg_catalog.format('If it is cached, let the triggers of %s name its keys as well.', o.root::pg_catalog.regclass) END
+                ELSE format('If it is cached, let the triggers of %s name its keys as well.', o.root::regclass) END
       FROM reader o
-      JOIN pg_catalog.pg_class v ON v.oid OPERATOR(pg_catalog.=) o.rel
-     WHERE v.relkind OPERATOR(pg_catalog.=) 'm' OR v.relkind OPERATOR(pg_catalog.=) 'v'
+      JOIN pg_class v ON v.oid = o.rel
+     WHERE v.relkind = 'm' OR v.relkind = 'v'
     UNION ALL
     SELECT c.rel, 'truncate',
            'it has a trigger for rows and none for TRUNCATE, which is then seen only where the library is preloaded, and not when a subscription applies it',
-           pg_catalog.format('CREATE TRIGGER ... AFTER TRUNCATE ON %s FOR EACH STATEMENT, with the same arguments', c.rel::pg_catalog.regclass)
+           format('CREATE TRIGGER ... AFTER TRUNCATE ON %s FOR EACH STATEMENT, with the same arguments', c.rel::regclass)
       FROM covered c
-      JOIN pg_catalog.pg_class k ON k.oid OPERATOR(pg_catalog.=) c.rel AND k.relkind OPERATOR(pg_catalog.<>) 'f'
-     WHERE NOT EXISTS (SELECT FROM own o WHERE o.rel OPERATOR(pg_catalog.=) c.rel AND (o.tgtype OPERATOR(pg_catalog.&) 32) OPERATOR(pg_catalog.<>) 0)
+      JOIN pg_class k ON k.oid = c.rel AND k.relkind <> 'f'
+     WHERE NOT EXISTS (SELECT FROM own o WHERE o.rel = c.rel AND (o.tgtype & 32) <> 0)
     UNION ALL
     -- In a database that subscribes, and where somebody made other triggers of ours fire there.
     SELECT o.rel, 'replication',
-           pg_catalog.format('trigger "%s" does not fire for what a subscription applies, %s', o.tgname,
+           format('trigger "%s" does not fire for what a subscription applies, %s', o.tgname,
                              CASE WHEN s.subscribes THEN 'and this database has one' ELSE 'as other cache invalidation triggers do' END),
-           pg_catalog.format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', o.attached::pg_catalog.regclass, o.tgname)
+           format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', o.attached::regclass, o.tgname)
       FROM own o
-     CROSS JOIN (SELECT EXISTS (SELECT FROM pg_catalog.pg_subscription b
-                                  JOIN pg_catalog.pg_database d ON d.oid OPERATOR(pg_catalog.=) b.subdbid
-                                 WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()) AS subscribes) s
-     WHERE o.tgenabled OPERATOR(pg_catalog.=) 'O'
-       AND (s.subscribes OR EXISTS (SELECT FROM own a WHERE a.tgenabled OPERATOR(pg_catalog.=) 'A' OR a.tgenabled OPERATOR(pg_catalog.=) 'R'))
+     CROSS JOIN (SELECT EXISTS (SELECT FROM pg_subscription b
+                                  JOIN pg_database d ON d.oid = b.subdbid
+                                 WHERE d.datname = current_database()) AS subscribes) s
+     WHERE o.tgenabled = 'O'
+       AND (s.subscribes OR EXISTS (SELECT FROM own a WHERE a.tgenabled = 'A' OR a.tgenabled = 'R'))
     UNION ALL
     SELECT m.rel, 'inheritance',
-           pg_catalog.format('it inherits from %s, which is covered, but not its triggers: its rows change unseen', m.root::pg_catalog.regclass),
-           pg_catalog.format('Create the triggers of %s on it too.', m.root::pg_catalog.regclass)
+           format('it inherits from %s, which is covered, but not its triggers: its rows change unseen', m.root::regclass),
+           format('Create the triggers of %s on it too.', m.root::regclass)
       FROM member m
-      JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) m.rel
-     WHERE m.rel OPERATOR(pg_catalog.<>) m.root AND NOT c.relispartition
-       AND NOT EXISTS (SELECT FROM covered v WHERE v.rel OPERATOR(pg_catalog.=) m.rel)
+      JOIN pg_class c ON c.oid = m.rel
+     WHERE m.rel <> m.root AND NOT c.relispartition
+       AND NOT EXISTS (SELECT FROM covered v WHERE v.rel = m.rel)
     UNION ALL
     SELECT m.root, 'unlogged',
-           pg_catalog.format('%s is unlogged: a crash of the server empties it unseen', m.rel::pg_catalog.regclass),
-           pg_catalog.format('ALTER TABLE %s SET LOGGED, or reset the cache after a crash', m.rel::pg_catalog.regclass)
+           format('%s is unlogged: a crash of the server empties it unseen', m.rel::regclass),
+           format('ALTER TABLE %s SET LOGGED, or reset the cache after a crash', m.rel::regclass)
       FROM member m
-      JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) m.rel
-     WHERE c.relpersistence OPERATOR(pg_catalog.=) 'u' AND c.relkind OPERATOR(pg_catalog.=) 'r'
-       AND (c.relispartition OR m.rel OPERATOR(pg_catalog.=) m.root)
+      JOIN pg_class c ON c.oid = m.rel
+     WHERE c.relpersistence = 'u' AND c.relkind = 'r'
+       AND (c.relispartition OR m.rel = m.root)
     UNION ALL
     SELECT m.root, CASE WHEN c.relispartition THEN 'foreign partition' ELSE 'foreign table' END,
-           pg_catalog.format('%s is a foreign table: only the changes that are made through it are seen', m.rel::pg_catalog.regclass),
+           format('%s is a foreign table: only the changes that are made through it are seen', m.rel::regclass),
            'Invalidate also where the rows are stored, or let the keys expire.'
       FROM member m
-      JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) m.rel
-     WHERE c.relkind OPERATOR(pg_catalog.=) 'f' AND (c.relispartition OR m.rel OPERATOR(pg_catalog.=) m.root))
-  SELECT DISTINCT n.nspname::pg_catalog.text AS schema_name, c.relname::pg_catalog.text AS table_name, f.kind, f.finding, f.suggestion
+      JOIN pg_class c ON c.oid = m.rel
+     WHERE c.relkind = 'f' AND (c.relispartition OR m.rel = m.root))
+  SELECT DISTINCT n.nspname::text AS schema_name, c.relname::text AS table_name, f.kind, f.finding, f.suggestion
     FROM finding f
-    JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) f.rel
-    JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace;
+    JOIN pg_class c ON c.oid = f.rel
+    JOIN pg_namespace n ON n.oid = c.relnamespace;
 GRANT SELECT ON @extschema@.cache_invalidation_coverage TO pg_monitor;
 COMMENT ON VIEW @extschema@.cache_invalidation_coverage IS
   'What cache invalidation may not see, a row per finding; partitions are told under their root. kind: referenced and referencing (tables without a trigger that foreign keys join to one that has), view and materialized view (over tables with triggers, also through other views), truncate (a table with a row trigger and no TRUNCATE trigger), replication (a trigger that does not fire for what a subscription applies, where the database has a subscription or other triggers do fire), inheritance (children without a trigger), unlogged, foreign partition and foreign table. finding says what, suggestion what can be done. None of it need be wrong.';
@@ -625,12 +657,6 @@ REVOKE ALL ON FUNCTION @extschema@.resume_cache_invalidation(name) FROM PUBLIC;
 COMMENT ON FUNCTION @extschema@.resume_cache_invalidation(name) IS
   'Ends the pause of the server, or without an argument all pauses, each by itself or of all. Returns whether there was one. An unknown server is an error (42704).';
 
-CREATE FUNCTION @extschema@.cache_invalidate_library_version() RETURNS text
-  LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cache_invalidate_library_version';
-REVOKE ALL ON FUNCTION @extschema@.cache_invalidate_library_version() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION @extschema@.cache_invalidate_library_version() TO pg_monitor;
-COMMENT ON FUNCTION @extschema@.cache_invalidate_library_version() IS
-  'The version of the library that this session runs. If it is not the extension''s (pg_extension.extversion), an upgrade is not finished: ALTER EXTENSION cache_invalidate UPDATE, or a restart of the server, is due.';
 CREATE FUNCTION @extschema@.invalidate_cache_key(VARIADIC keys text[]) RETURNS void
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'cache_invalidate_invalidate_key';
 REVOKE ALL ON FUNCTION @extschema@.invalidate_cache_key(text[]) FROM PUBLIC;

@@ -21,6 +21,17 @@ const char* state_name(const journal::DatabaseSlot* slot) {
   return "none";
 }
 
+const char* obstacle_text(const journal::DatabaseSlot* slot) {
+  switch (slot == nullptr ? journal::Obstacle::none : slot->obstacle) {
+    case journal::Obstacle::none: break;
+    case journal::Obstacle::no_process: return "max_worker_processes is exhausted";
+    case journal::Obstacle::no_role: return "the role in cache_invalidate.worker_role does not exist";
+    case journal::Obstacle::may_not_log_in: return "the role in cache_invalidate.worker_role may not log in";
+    case journal::Obstacle::may_not_connect: return "the role in cache_invalidate.worker_role may not connect to the database";
+  }
+  return "";
+}
+
 const char* hold_name(journal::JournalHold hold) {
   switch (hold) {
     case journal::JournalHold::none: break;
@@ -75,6 +86,7 @@ CACHE_INVALIDATE_FUNCTION(condition) {
   row.add(BoolGetDatum(shared != nullptr));
   row.add(BoolGetDatum(shared != nullptr && shared->launcher_pid != 0));
   row.add_text(state_name(slot));
+  row.add_text(obstacle_text(slot));
   row.add_number(pid);
   row.add_time(pid == 0 ? 0 : slot->worker_started);
   row.add(Int32GetDatum(slot == nullptr ? 0 : static_cast<int32>(slot->worker_starts)));
