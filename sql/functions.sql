@@ -37,6 +37,7 @@ INSERT INTO trigger_error_log (table_name, operation, error_message, error_conte
   ('events', 'INSERT', 'last week', 'trigger "partitioned" of table app.events', now() - interval '6 days 23 hours'),
   ('events', 'INSERT', 'older', 'trigger "partitioned" of table app.events', now() - interval '7 days 1 hour'),
   ('events', 'INSERT', 'old', 'trigger "partitioned" of table app.events', now() - interval '1 year');
+UPDATE trigger_error_log SET last_occurred_at = occurred_at;
 SELECT schema_name, table_name, trigger_name, recent_errors, last_error FROM get_cache_trigger_health();
 
 -- cleanup_trigger_error_log(): seven days unless told

@@ -135,6 +135,7 @@ INSERT INTO trigger_error_log (table_name, operation, error_message, error_conte
   ('tasks', 'INSERT', 'first', 'trigger "h ""2" of table app.tasks', now() - interval '2 hours'),
   ('tasks', 'INSERT', 'older', 'trigger "h "2" of table app.tasks', now() - interval '2 hours'),
   ('tasks', 'INSERT', 'newest', 'trigger "h "2" of table app.tasks', now() - interval '1 hour');
+UPDATE trigger_error_log SET last_occurred_at = occurred_at;
 SELECT trigger_name, recent_errors, last_error, problem, cure FROM get_cache_trigger_health() ORDER BY trigger_name COLLATE "C";
 -- the same from a role that only monitors
 CREATE ROLE regress_cache_watch IN ROLE pg_monitor;
