@@ -92,6 +92,7 @@ DELIVERY_SRCS = \
 	src/delivery/outbox.cpp \
 	src/delivery/owed_copy.cpp \
 	src/delivery/pauses.cpp \
+	src/delivery/presence.cpp \
 	src/delivery/probe_watch.cpp \
 	src/delivery/progress.cpp \
 	src/delivery/ring_only.cpp \

@@ -3,10 +3,12 @@
 // single wake-up matters. Whether a database has the extension can be seen only inside, so a worker looks and,
 // if there is none, leaves; the launcher remembers that until CREATE EXTENSION asks it to look again.
 #include <algorithm>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "core/backoff.hpp"
+#include "delivery/presence.hpp"
 #include "delivery/worker.hpp"
 #include "delivery/worker_role.hpp"
 #include "journal/shared.hpp"
@@ -228,6 +230,27 @@ void forget_unlisted() {
   }
 }
 
+// The databases with a worker, and those that could have one but for the obstacle in their slot.
+void show() {
+  static int shown_workers = -1;
+  static int shown_obstacles = -1;
+  const journal::SharedState* shared = journal::shared_state();
+  int workers = 0;
+  int obstacles = 0;
+  for (std::uint32_t i = 0; i < shared->slots; ++i) {
+    const journal::DatabaseSlot& slot = shared->slot[i];
+    if (!OidIsValid(slot.database)) continue;
+    if (slot.obstacle != journal::Obstacle::none) ++obstacles;
+    if (slot.worker_pid != 0) ++workers;
+  }
+  if (workers == shown_workers && obstacles == shown_obstacles) return;
+  shown_workers = workers;
+  shown_obstacles = obstacles;
+  std::string text = "watching " + std::to_string(workers) + (workers == 1 ? " worker" : " workers");
+  if (obstacles > 0) text += ", " + std::to_string(obstacles) + " cannot be started";
+  show_presence(false, text);
+}
+
 void forget_launcher(int /*code*/, Datum /*argument*/) {
   LWLockAcquire(journal::shared_state()->lock, LW_EXCLUSIVE);
   for (const auto& [oid, known] : *databases) {
@@ -265,8 +288,9 @@ CACHE_INVALIDATE_WORKER_MAIN(launcher_main) {
     settle_slots(now);
     start_missing(now);
     forget_unlisted();
+    show();
     const long timeout = static_cast<long>((next_round(now) - now) / 1000 + 1);
-    WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout, PG_WAIT_EXTENSION);
+    WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout, pg::main_wait_event());
     ResetLatch(MyLatch);
   }
 }

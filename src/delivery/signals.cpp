@@ -1,5 +1,6 @@
 #include "delivery/signals.hpp"
 
+#include "delivery/presence.hpp"
 #include "pg/guard.hpp"
 #include "pg/settings.hpp"
 #include "pg/text.hpp"
@@ -35,7 +36,7 @@ bool SignalTransaction::notify(const core::Message& message) {
 
 void SignalTransaction::commit() {
   CommitTransactionCommand();
-  pgstat_report_activity(STATE_IDLE, nullptr);
+  report_presence();
 }
 
 void on_cancel_signal(SIGNAL_ARGS) {
@@ -58,7 +59,7 @@ bool run_signal_transaction(const char* activity, std::string* problem, const st
   } catch (const pg::PgError& error) {
     *problem = error.data()->message == nullptr ? "unrecognized error" : error.data()->message;
     AbortCurrentTransaction();
-    pgstat_report_activity(STATE_IDLE, nullptr);
+    report_presence();
   }
   may_cancel = false;
   QueryCancelPending = false;

@@ -31,6 +31,7 @@ void Target::redefine(const TargetDefinition& definition) {
   if (only_renamed) return;
   put_back();
   told_.clear();
+  told_at_ = 0;
   is_doubted_ = false;
   ready_at_ = 0;
   backoff_.reset();
@@ -78,7 +79,6 @@ void Target::retry_now() {
 
 void Target::set_state(journal::TargetState state, const std::string& problem, const std::string& general_cure) {
   const std::string cure = name_server(general_cure, definition_.name);
-  const bool was_down = state_ == journal::TargetState::down;
   const bool same = state == state_ && problem == problem_;
   state_ = state;
   problem_ = problem;
@@ -89,17 +89,27 @@ void Target::set_state(journal::TargetState state, const std::string& problem, c
     strlcpy(status_->problem, problem.c_str(), sizeof status_->problem);
     strlcpy(status_->cure, cure.c_str(), sizeof status_->cure);
   }
-  if (same) return;
   if (state == journal::TargetState::down) log_down(cure);
-  if (state != journal::TargetState::up) return;
-  told_.clear();
-  if (was_down) ereport(LOG, (errmsg("cache_invalidate: server \"%s\" is up again", definition_.name.c_str())));
+  if (same || state != journal::TargetState::up || !said_down_) return;
+  said_down_ = false;
+  ereport(LOG, (errmsg("cache_invalidate: server \"%s\" is up again", definition_.name.c_str())));
 }
 
-// One line a change of state, not one an attempt: each problem once while it is down.
+// One line a change of state, not one an attempt: each problem once while it is down. One that is up and down in turns is said to
+// be so once a minute.
 void Target::log_down(const std::string& cure) {
   constexpr std::size_t kMostTold = 8;
-  if (told_.size() >= kMostTold || std::find(told_.begin(), told_.end(), problem_) != told_.end()) return;
+  constexpr TimestampTz kMinute = 60 * 1000 * kMillisecond;
+  const bool is_told = std::find(told_.begin(), told_.end(), problem_) != told_.end();
+  if (said_down_) {
+    if (is_told || told_.size() >= kMostTold) return;
+  } else {
+    const TimestampTz now = GetCurrentTimestamp();
+    if ((is_told || told_.size() >= kMostTold) && now < told_at_ + kMinute) return;
+    if (now >= told_at_ + kMinute) told_.clear();
+    told_at_ = now;
+    said_down_ = true;
+  }
   told_.push_back(problem_);
   ereport(LOG, (errmsg("cache_invalidate: server \"%s\" is down: %s", definition_.name.c_str(), pg::from_utf8_anyhow(problem_.c_str())),
                 cure.empty() ? 0 : errhint("%s", cure.c_str())));

@@ -34,6 +34,8 @@ class Target {
   const TargetDefinition& definition() const { return definition_; }
   bool enabled() const { return options_.enabled; }
   bool is_up() const { return state_ == journal::TargetState::up; }
+  bool is_down() const { return state_ == journal::TargetState::down; }
+  bool is_paused() const { return paused_; }
   // When it last answered as the server it was known to be; 0: never. Stands still until take_forgot() was asked.
   TimestampTz contact() const { return watch_.contact(); }
   // Of the server last spoken to: "run_id master_replid role", or "": none yet, or it does not tell.
@@ -220,7 +222,9 @@ class Target {
   journal::TargetStatus* status_;
   journal::TargetState state_ = journal::TargetState::connecting;
   std::string problem_;
-  std::vector<std::string> told_;  // problems that were logged since it was last up
+  std::vector<std::string> told_;  // problems that were logged in this outage
+  TimestampTz told_at_ = 0;        // the last of them
+  bool said_down_ = false;         // the log's last word is that it is down
   TimestampTz sweep_after_ = 0;    // SCAN was refused: not before
   std::string trouble_;            // that was last noted while it is up
   TimestampTz retry_at_ = 0;

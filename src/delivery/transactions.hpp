@@ -1,6 +1,7 @@
 // The worker's own transactions, and the way out when the extension is gone.
 #pragma once
 
+#include "delivery/presence.hpp"
 #include "pg/extension.hpp"
 
 namespace cache_invalidate::delivery {
@@ -24,7 +25,7 @@ class WorkerTransaction {
   const pg::Extension& extension() const { return *extension_; }
   void commit() const {
     CommitTransactionCommand();
-    pgstat_report_activity(STATE_IDLE, nullptr);
+    report_presence();
   }
 
  private:

@@ -46,7 +46,7 @@ void Waiter::watch(const std::vector<std::unique_ptr<Target>>& targets) {
 void Waiter::wait(const std::vector<std::unique_ptr<Target>>& targets, long timeout) {
   watch(targets);
   WaitEvent events[kEventsAtOnce];
-  const int count = WaitEventSetWait(set_, timeout, events, kEventsAtOnce, PG_WAIT_EXTENSION);
+  const int count = WaitEventSetWait(set_, timeout, events, kEventsAtOnce, pg::main_wait_event());
   ResetLatch(MyLatch);
   const TimestampTz now = GetCurrentTimestamp();
   for (int i = 0; i < count; ++i) {

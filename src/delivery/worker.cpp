@@ -5,6 +5,7 @@
 
 #include "capture/reset.hpp"
 #include "delivery/pauses.hpp"
+#include "delivery/presence.hpp"
 #include "delivery/progress.hpp"
 #include "delivery/ring_only.hpp"
 #include "delivery/segment_keeper.hpp"
@@ -37,6 +38,7 @@ struct Worker {
   std::unique_ptr<SegmentKeeper> segments;
   Waiter waiter;
   std::unique_ptr<RingOnly> ring_only;
+  Presence presence;
   std::vector<TargetDefinition> definitions;
   core::XidSnapshot definitions_at;  // taken before they were read
   Pauses pauses;
@@ -98,6 +100,7 @@ journal::DatabaseSlot* enter_slot() {
   LWLockRelease(shared->lock);
   if (!is_free) return nullptr;
   before_shmem_exit(leave_slot, Datum(0));
+  journal::wake_launcher();
   return slot;
 }
 
@@ -158,7 +161,9 @@ void start() {
     worker->role_name = settings::worker_role;
     if (!is_right_role()) step_aside();
     const Oid owner = extension->owner;
-    ereport(LOG, (errmsg("cache_invalidate: worker for database \"%s\" started", get_database_name(MyDatabaseId))));
+    const char* database = get_database_name(MyDatabaseId);
+    ereport(LOG, (errmsg("cache_invalidate: worker for database \"%s\" started", database)));
+    Presence::begin(psprintf("cache_invalidate worker %s", database));
     worker->board = journal::create_board(*worker->slot);
     if (!OidIsValid(worker->role)) pg::set_session_role(owner);
     CommitTransactionCommand();
@@ -283,6 +288,40 @@ void start_scans() {
   }
 }
 
+// What pg_stat_activity and the process title show of the worker.
+void show(TimestampTz now) {
+  Sight up;    // that are delivered to
+  Sight down;
+  const char* up_name = "";
+  const char* down_name = "";
+  bool is_paused = worker->pauses.all;
+  for (const auto& target : worker->dispatcher->targets()) {
+    if (!target->enabled()) continue;
+    is_paused = is_paused || target->is_paused();
+    const bool is_busy = !target->is_paused() && !target->is_down() && target->owed() > 0;
+    if (!is_busy && !target->is_down()) continue;
+    Sight& sight = is_busy ? up : down;
+    if (sight.servers++ > 0) continue;
+    sight.server = target->server();
+    (is_busy ? up_name : down_name) = target->definition().name.c_str();
+  }
+  up.doing = Sight::Doing::delivering;
+  down.doing = Sight::Doing::waiting_for_servers;
+  Sight other;
+  if (is_paused) other.doing = Sight::Doing::paused;
+  if (worker->feed->is_scanning()) {
+    other.doing = Sight::Doing::scanning;
+    worker->presence.update(other, "", now);
+  } else if (up.servers > 0) {
+    worker->presence.update(up, up_name, now);
+  } else if (down.servers > 0) {
+    worker->presence.update(down, down_name, now);
+  } else {
+    if (!worker->pauses.all && worker->dispatcher->has_messages()) other.doing = Sight::Doing::sending;
+    worker->presence.update(other, "", now);
+  }
+}
+
 long milliseconds_until(TimestampTz now, TimestampTz deadline) {
   return deadline <= now ? 0 : static_cast<long>((deadline - now + 999) / 1000);
 }
@@ -307,7 +346,9 @@ void run_cycle() {
   worker->dispatcher->publish_status();
   now = GetCurrentTimestamp();
   if (signalled) worker->board->last_delivery = now;
-  const TimestampTz deadline = std::min({worker->dispatcher->deadline(now), worker->next_tick, worker->next_sweep});
+  show(now);
+  const TimestampTz deadline =
+      std::min({worker->dispatcher->deadline(now), worker->next_tick, worker->next_sweep, worker->presence.deadline()});
   const bool resets = worker->dispatcher->outbox().may_reset() && !worker->feed->is_scanning_for_all();
   const bool busy = more || signalled || overtaken || resets || (worker->feed->must_read_journal() && !worker->dispatcher->is_full());
   worker->waiter.wait(worker->dispatcher->targets(), busy ? 0 : milliseconds_until(now, deadline));

@@ -12,6 +12,17 @@ inline int own_proc_number() {
 #endif
 }
 
+// What a worker or the launcher waits for when it waits for everything.
+inline uint32 main_wait_event() {
+#if PG_VERSION_NUM >= 170000
+  static uint32 event = 0;
+  if (event == 0) event = WaitEventExtensionNew("CacheInvalidateMain");
+  return event;
+#else
+  return PG_WAIT_EXTENSION;
+#endif
+}
+
 inline WaitEventSet* create_wait_event_set(int events) {
 #if PG_VERSION_NUM >= 170000
   return CreateWaitEventSet(nullptr, events);
