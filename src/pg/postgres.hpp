@@ -101,6 +101,7 @@ extern "C" {
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 #include "utils/varlena.h"
+#include "utils/wait_event.h"
 }
 
 // Before 16 the server leaves this empty, and with hidden visibility nothing of ours would be found.

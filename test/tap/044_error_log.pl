@@ -150,6 +150,8 @@ fail_on('flood');
 ok(wait_until('logged', sub { logged('flood', 'count(*)') == 2 }), 'another worker begins another row');
 is(logged('flood', 'string_agg(occurrences::text, \',\' ORDER BY id)'), "$flood,1", 'nothing is counted twice');
 
+is(sql("SELECT recent_errors FROM get_cache_trigger_health() WHERE table_name = 'flood'"), $flood + 1, 'get_cache_trigger_health() counts them');
+
 unlike(slurp_file($node->logfile), qr/PANIC|TRAP|was terminated by signal/, 'no process died');
 $node->stop;
 done_testing();
