@@ -142,7 +142,7 @@ $holder->query_safe("BEGIN; SELECT FROM trigger_error_log WHERE table_name = 'cl
 fail_on('cleaned');
 delivers('a locked row');
 sql("SELECT pg_terminate_backend($worker)");
-ok(wait_until('the worker has left', sub { !is_running($worker) }, 5), 'a locked row does not keep the worker from leaving');
+ok(wait_until('the worker has left', sub { !is_running($worker) }, 20), 'a locked row does not keep the worker from leaving');
 is(logged('flood', 'occurrences, last_occurred_at > occurred_at'), "$flood|t", 'whose count is exact when the worker has ended');
 $holder->quit;
 $worker = wait_for_worker($node, 'app', $worker);
