@@ -1,6 +1,6 @@
 # The programs of docs/recipes.md run as they are: examples/cache_aside.* read through the cache whose keys changes delete, and go on
 # without Redis; the browsers of examples/browser_server.js drop what is stale. A language whose packages are not there is skipped;
-# CACHE_ASIDE_GO may name a program that was built from examples/cache_aside.go.
+# CACHE_ASIDE_GO may name a program that was built from examples/cache_aside.go. And what the page says of its SQL is so.
 use strict;
 use warnings;
 
@@ -11,6 +11,8 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
+use CacheInvalidate::Documentation;
+use CacheInvalidate::Listener;
 use CacheInvalidate::Node;
 use CacheInvalidate::Redis;
 use CacheInvalidate::Wait;
@@ -221,6 +223,62 @@ sub ask_nothing {
     $browser->{input} .= "$_\n" for @lines;
 }
 
+# ---- What the page says of its SQL --------------------------------------------------------------
+
+# The SQL below a heading.
+sub sql_below {
+    my ($heading) = @_;
+    my ($section) = slurp_file("$examples/../docs/recipes.md") =~ /^## \Q$heading\E\n(.*?)(?=^## |\z)/ms or die "no heading: $heading";
+    return map { $_->{text} } grep { $_->{language} eq 'sql' } blocks_of($section);
+}
+
+sub check_load {
+    my ($load) = sql_below('Loading much');
+    sql(q(DROP TRIGGER cache ON tasks; TRUNCATE tasks;
+          CREATE TRIGGER cache AFTER INSERT ON tasks FOR EACH ROW EXECUTE FUNCTION notify_cache_invalidation('key=task:{id}', 'key=tasks:list:{project_id}')));
+    sql("SELECT test_cache_invalidation('tasks')");
+    my $listener = CacheInvalidate::Listener->new($node, 'postgres');
+    $redis->fill('task:other', 'tasks:list:0', 'tasks:list:9', 'tasks:list:other');
+    sql($load);
+    ok($redis->wait_gone('task:other', 'tasks:list:0', 'tasks:list:9'), 'a load deletes all keys of a template that gave many');
+    ok($redis->has('tasks:list:other'), 'and of others those that it gave');
+    my @messages = $listener->take_until('of the load', sub { $_[0]{table} eq 'tasks' });
+    ok(!exists $messages[0]{message}{record_id}, 'it sends a message without an id');
+    sql("SELECT test_cache_invalidation('tasks')");
+    is(scalar(grep { $_->{message}{operation} ne 'TEST' } @messages, $listener->take), 1, 'and no other');
+}
+
+# What is said on these channels, each message without its time.
+sub said_on {
+    my ($listener, $number) = @_;
+    my (%said, @all);
+    wait_until('messages', sub { push @all, $listener->take; @all >= $number });
+    for my $heard (@all) {
+        ok(delete $heard->{message}{timestamp}, "$heard->{channel}: a message has its time");
+        push @{ $said{ $heard->{channel} } }, $heard->{message};
+    }
+    return \%said;
+}
+
+sub check_migration {
+    my ($old, $beside, undef, undef, $change_over, $back) = sql_below('From a PL/pgSQL trigger with pg_notify');
+    my @changes = ("INSERT INTO orders VALUES (1, 5, 'new')", "UPDATE orders SET state = 'paid', customer_id = 6", 'DELETE FROM orders');
+    sql($old . $beside);
+    my $listener = CacheInvalidate::Listener->new($node, 'postgres', 'orders', 'orders_new');
+    sql($_) for @changes;
+    my $said = said_on($listener, 6);
+    my @expected = map { { resource => 'order', id => 1, action => $_->[0], customerId => $_->[1] } } [ 'INSERT', 5 ], [ 'UPDATE', 6 ], [ 'DELETE', 6 ];
+    is_deeply($said, { orders => \@expected, orders_new => \@expected }, 'beside the old trigger ours says the same');
+    $redis->fill('order:1', 'orders:5', 'orders:6');
+    sql($change_over);
+    sql($_) for @changes;
+    is_deeply(said_on($listener, 3), { orders => \@expected }, 'changed over, it says it on the old channel');
+    ok($redis->wait_gone('order:1', 'orders:5', 'orders:6'), 'and deletes keys');
+    sql($back);
+    sql($_) for @changes;
+    is_deeply(said_on($listener, 3), { orders => \@expected }, 'and back');
+}
+
 # -------------------------------------------------------------------------------------------------
 
 for my $program (@programs) {
@@ -235,8 +293,11 @@ SKIP: {
     check_browsers($program);
     sql("INSERT INTO tasks VALUES (3, 1, 'title3')");
 }
+check_migration();
 # Last, since a Redis that was away is sent the deletes of some time again.
 check_without_redis($_) for grep { $_->{runs} } @programs;
+
+check_load();
 
 $node->stop;
 done_testing();
