@@ -49,16 +49,18 @@ sub succeeds {
     return eval { IPC::Run::run([@command], '<', \undef, '>', \my $said, '2>&1') };
 }
 
-# The first of the programs that has the packages.
+# The first of the programs that has the packages; undef: none.
 sub python_with {
     my ($packages) = @_;
-    return (grep { succeeds($_, '-c', "import $packages") } '/usr/bin/python3', 'python3')[0];
+    my ($found) = grep { succeeds($_, '-c', "import $packages") } '/usr/bin/python3', 'python3';
+    return $found;
 }
 
 sub node_with {
     my (@packages) = @_;
     my $code = join ';', map { "require('$_')" } @packages;
-    return (grep { succeeds($_, '-e', $code) } 'node', 'nodejs')[0];
+    my ($found) = grep { succeeds($_, '-e', $code) } 'node', 'nodejs';
+    return $found;
 }
 
 # ---- Cache-aside --------------------------------------------------------------------------------
