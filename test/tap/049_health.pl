@@ -48,6 +48,7 @@ is(health('lag_batches'), 0, 'no transaction is behind');
 is(health("targets::text || targets_up || targets_total"), '{"cache": "up", "other": "up"}22', 'both servers');
 is(as_watcher('SELECT check_cache_invalidation()'), 'ok', 'a probe is content');
 is(as_watcher('SELECT count(*) FROM cache_invalidation_problems'), 0, 'no problem');
+is(health("triggers_total || ' ' || triggers_with_problems"), '1 0', 'a trigger, with which nothing is wrong');
 
 # --- A server is down: how far behind it is
 
@@ -100,8 +101,8 @@ heals('a setting');
 
 # --- What triggers could not compute
 
-sql(q(INSERT INTO trigger_error_log (table_name, operation, error_message) VALUES ('item', 'UPDATE', 'first'), ('item', 'UPDATE', 'second')));
-becomes('degraded', qr/2 errors of table item in the last hour: second\. Read trigger_error_log/s, 'errors');
+sql(q(INSERT INTO trigger_error_log (table_name, operation, error_message, occurrences, last_occurred_at) VALUES ('item', 'UPDATE', 'first', 1, now()), ('item', 'UPDATE', 'second', 4, now())));
+becomes('degraded', qr/5 errors of table item in the last hour, such as: second\. Read trigger_error_log/s, 'errors');
 sql('SELECT cleanup_trigger_error_log(0)');
 heals('errors');
 

@@ -93,6 +93,36 @@ my @setups = (
         problem => qr/server "cache" is down: .*READONLY.*Let "url" lead to the primary/,
         cure    => sub { $redis->command('REPLICAOF', 'NO', 'ONE') }
     },
+    {   what    => 'an owner who may not use the server',
+        broken  => sub { sql('REVOKE USAGE ON FOREIGN SERVER cache FROM app') },
+        status  => 'degraded',
+        problem => qr/trigger "cache_invalidation_item" of table public\.item: .*GRANT USAGE ON FOREIGN SERVER "?cache"? TO "?app"?/,
+        cure    => sub { sql('GRANT USAGE ON FOREIGN SERVER cache TO app') }
+    },
+    {   what    => 'a disabled trigger',
+        broken  => sub { as_app('ALTER TABLE item DISABLE TRIGGER ALL') },
+        status  => 'degraded',
+        problem => qr/trigger "cache_invalidation_item" of table public\.item: .*disabled.*ENABLE TRIGGER "?cache_invalidation_item/,
+        cure    => sub { as_app('ALTER TABLE item ENABLE TRIGGER cache_invalidation_item') }
+    },
+    {   what    => 'a column that is gone, and the trigger with it',
+        broken  => sub { as_app('ALTER TABLE item RENAME COLUMN title TO old_title; ALTER TABLE item DROP COLUMN id CASCADE') },
+        status  => 'ok',
+        problem => qr/no table has a trigger that calls notify_cache_invalidation\(\): nothing is captured\. SELECT enable_cache_invalidation/,
+        cure    => sub {
+            as_app('ALTER TABLE item ADD COLUMN id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY');
+            as_app(q(SELECT enable_cache_invalidation('item', keys => 'item:{id}')));
+        }
+    },
+    {   what    => 'no server',
+        broken  => sub { sql('DROP SERVER cache CASCADE') },
+        status  => 'ok',
+        problem => qr/triggers name keys, but there is no server to delete them in\. CREATE SERVER/,
+        cure    => sub {
+            sql("CREATE SERVER cache FOREIGN DATA WRAPPER cache_invalidate OPTIONS (url '$url'); GRANT USAGE ON FOREIGN SERVER cache TO app;
+                 CREATE USER MAPPING FOR CURRENT_USER SERVER cache OPTIONS (username 'invalidator', password 'secret')");
+        }
+    },
     {   what    => 'a pause that was forgotten',
         broken  => sub { sql('SELECT pause_cache_invalidation()') },
         status  => 'degraded',
@@ -116,7 +146,7 @@ $node->restart;
 shows('down', qr/the launcher, which starts the workers, is not running.*max_worker_processes/, 'no process for the launcher');
 $node->append_conf('postgresql.conf', 'max_worker_processes = 2');
 $node->restart;
-shows('down', qr/no worker runs in this database.*max_worker_processes/, 'no free process');
+shows('down', qr/no worker runs in this database: max_worker_processes is exhausted\. Raise max_worker_processes and restart/, 'no free process');
 $node->append_conf('postgresql.conf', "max_worker_processes = 8\nshared_preload_libraries = ''");
 $node->restart;
 shows('down', qr/the library is not preloaded.*Add cache_invalidate to shared_preload_libraries and restart/, 'no preloading');
