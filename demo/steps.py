@@ -207,6 +207,24 @@ def target_becomes(world, state, pending):
     world.show.check(reached(), f"the server says: {state}, {pending} keys pending")
 
 
+HEALTH = "SELECT status, targets, lag_batches, lag_seconds > 0 AS is_behind, problems FROM get_cache_invalidation_health()"
+
+
+def health_says(world, status, problem):
+    """Shows what the health function says, as soon as that is its status."""
+    try:
+        wait_until("the health", lambda: world.query(HEALTH)[0]["status"] == status, 15)
+    except TimeoutError:
+        pass  # then the check says it
+    world.show.sql(HEALTH)
+    row = world.query(HEALTH)[0]
+    for name, value in row.items():
+        world.show.line(name, value if isinstance(value, str) else json.dumps(value))
+    world.show.check(row["status"] == status and all(problem in line for line in row["problems"]) and
+                     bool(row["problems"]) == bool(problem),
+                     f"health is {status}" + (", and says what helps" if problem else ", with no problem"))
+
+
 def redis_stops(world, usual):
     """Returns the keys that are owed to it."""
     show = world.show
@@ -230,6 +248,7 @@ def redis_stops(world, usual):
                f"the slowest took {milliseconds(max(commits))}")
     world.check_messages(world.listener.take(30), [task(n, "UPDATE", 4) for n in range(91, 121)])
     target_becomes(world, "down", len(owed))
+    health_says(world, "down", "Start the server")
     return owed
 
 
@@ -255,6 +274,7 @@ def redis_returns(world, owed):
     show.line("note", f"{len(again) + 1} messages came a second time, those of the last minute")
     world.sentinel()
     target_becomes(world, "up", 0)
+    health_says(world, "ok", "")
 
 
 def normal_again(world):
