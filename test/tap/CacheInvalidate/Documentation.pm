@@ -147,7 +147,7 @@ sub run_document {
     }
     $node->safe_psql('postgres', 'DROP DATABASE documents WITH (FORCE)');
     $node->safe_psql('postgres', 'ALTER SYSTEM RESET ALL');
-    $node->safe_psql('postgres', "DROP ROLE \"$_\"") for grep { !$known{$_} } split /\n/, $node->safe_psql('postgres', $roles);
+    $node->safe_psql('postgres', "DROP OWNED BY \"$_\"; DROP ROLE \"$_\"") for grep { !$known{$_} } split /\n/, $node->safe_psql('postgres', $roles);
     $node->reload;
     return @blocks;
 }
