@@ -294,6 +294,9 @@ CREATE VIEW @extschema@.cache_invalidation_problems AS
   ), target AS MATERIALIZED (
     SELECT t.*, bool_or(t.state = 'up') OVER () AS any_is_up
       FROM @extschema@.cache_invalidation_targets t
+  ), trigger AS MATERIALIZED (
+    SELECT t.schema_name, t.table_name, t.trigger_name, cardinality(t.keys) > 0 OR cardinality(t.patterns) > 0 AS names_keys, t.problem, t.cure
+      FROM @extschema@.cache_invalidation_triggers t
   )
   SELECT CASE WHEN c.is_standby THEN 'degraded' ELSE 'down' END AS severity, 'worker' AS component, NULL::text AS name,
          'the library is not preloaded: changes are kept in the journal and not delivered' AS problem,
@@ -370,8 +373,8 @@ CREATE VIEW @extschema@.cache_invalidation_problems AS
   SELECT 'degraded', 'journal', NULL,
          format('prepared transaction "%s" keeps the journal since %s', l.gid, date_trunc('second', l.since)),
          format('COMMIT PREPARED %1$L or ROLLBACK PREPARED %1$L.', l.gid)
-    FROM condition c, @extschema@.cache_invalidation_journal_locks l
-   WHERE c.journal_hold = 'transaction' AND l.gid IS NOT NULL AND l.since < c.now - interval '10 minutes'
+    FROM condition c, LATERAL (SELECT k.gid, k.since FROM @extschema@.cache_invalidation_journal_locks k WHERE c.journal_hold = 'transaction' OFFSET 0) l
+   WHERE l.gid IS NOT NULL AND l.since < c.now - interval '10 minutes'
   UNION ALL
   SELECT 'degraded', 'ring', NULL,
          format('the ring was full, last %s s ago: what did not fit was read from the journal', extract(epoch FROM c.now - c.ring_overflowed)::bigint),
@@ -397,25 +400,24 @@ CREATE VIEW @extschema@.cache_invalidation_problems AS
          'Remove it from postgresql.conf, or ALTER SYSTEM RESET cache_invalidate.enabled, and SELECT pg_reload_conf().'
    WHERE current_setting('cache_invalidate.enabled', true) = 'off'
   UNION ALL
-  SELECT 'degraded', 'triggers', e.table_name,
+  SELECT 'degraded', 'errors', e.table_name,
          format('%s errors of table %s in the last hour, such as: %s', sum(e.occurrences), e.table_name,
                 (array_agg(e.error_message ORDER BY e.last_occurred_at DESC, e.id DESC))[1]),
          'Read trigger_error_log; what could not be computed was widened.'
     FROM @extschema@.trigger_error_log e WHERE e.occurred_at > clock_timestamp() - interval '1 hour' GROUP BY e.table_name
   UNION ALL
-  SELECT 'degraded', 'triggers', t.schema_name || '.' || t.table_name,
+  SELECT 'degraded', 'trigger', t.schema_name || '.' || t.table_name,
          format('trigger "%s" of table %s.%s: %s', t.trigger_name, t.schema_name, t.table_name, t.problem), coalesce(t.cure, 'Read the README on triggers.')
-    FROM @extschema@.cache_invalidation_triggers t WHERE t.problem IS NOT NULL
+    FROM trigger t WHERE t.problem IS NOT NULL
   UNION ALL
-  SELECT 'hint', 'triggers', NULL, 'no table has a trigger that calls notify_cache_invalidation(): nothing is captured',
+  SELECT 'hint', 'capture', NULL, 'no table has a trigger that calls notify_cache_invalidation(): nothing is captured',
          'SELECT enable_cache_invalidation(''tasks'', keys => ''task:{id}''), or CREATE TRIGGER.'
-   WHERE NOT EXISTS (SELECT FROM @extschema@.cache_invalidation_triggers)
+   WHERE NOT EXISTS (SELECT FROM trigger)
   UNION ALL
   SELECT 'hint', 'target', NULL, 'triggers name keys, but there is no server to delete them in',
          'CREATE SERVER ... FOREIGN DATA WRAPPER cache_invalidate OPTIONS (url ''redis://...'').'
-    FROM condition c
    WHERE NOT EXISTS (SELECT FROM pg_foreign_server s JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw WHERE w.fdwname = 'cache_invalidate')
-     AND EXISTS (SELECT FROM @extschema@.cache_invalidation_triggers t WHERE cardinality(t.keys) > 0 OR cardinality(t.patterns) > 0)
+     AND EXISTS (SELECT FROM trigger t WHERE t.names_keys)
   UNION ALL
   SELECT 'degraded', 'worker', NULL,
          format('the library is of version %s, the extension of version %s: an upgrade is not finished', v.library, x.extversion),
@@ -425,7 +427,7 @@ CREATE VIEW @extschema@.cache_invalidation_problems AS
    WHERE x.extname = 'cache_invalidate' AND v.library <> x.extversion;
 GRANT SELECT ON @extschema@.cache_invalidation_problems TO pg_monitor;
 COMMENT ON VIEW @extschema@.cache_invalidation_problems IS
-  'A row per problem of cache invalidation in this database: severity (down: nothing is delivered; degraded: something is late, wider than need be, or at risk; hint), component (worker, target, messages, journal, ring, capture, triggers), name of the server, table or other object, what is wrong, and what to do about it.';
+  'A row per problem of cache invalidation in this database: severity (down: nothing is delivered; degraded: something is late, wider than need be, or at risk; hint), component (worker, target, messages, journal, ring, capture, trigger, errors), name of the server, table or other object, what is wrong, and what to do about it.';
 
 CREATE FUNCTION @extschema@.get_cache_invalidation_health(
     OUT status text, OUT worker_pid integer, OUT worker_started timestamptz, OUT worker_starts integer, OUT last_delivery timestamptz,
@@ -448,7 +450,7 @@ BEGIN ATOMIC
            WHEN 'transaction' THEN coalesce((SELECT l.holder FROM @extschema@.cache_invalidation_journal_locks l ORDER BY l.since LIMIT 1), 'a transaction')
            ELSE c.journal_hold END,
          t.up::integer, t.total::integer, t.states,
-         r.total::integer, r.bad::integer,
+         r.total::integer, p.bad_triggers::integer,
          p.texts
     FROM @extschema@.cache_invalidate_condition() c,
          (SELECT count(*) FILTER (WHERE g.state = 'up') AS up, count(*) FILTER (WHERE g.state <> 'disabled') AS total,
@@ -456,9 +458,13 @@ BEGIN ATOMIC
                  coalesce(jsonb_object_agg(g.server, g.state), '{}') AS states
             FROM target g) t,
          (SELECT coalesce(bool_or(q.severity = 'down'), false) AS is_down, coalesce(bool_or(q.severity = 'degraded'), false) AS is_degraded,
+                 count(*) FILTER (WHERE q.component = 'trigger') AS bad_triggers,
                  coalesce(array_agg(q.problem || '. ' || q.cure ORDER BY q.severity = 'hint', q.severity DESC, q.component, q.name), '{}') AS texts
             FROM problem q) p,
-         (SELECT count(*) AS total, count(g.problem) AS bad FROM @extschema@.cache_invalidation_triggers g) r;
+         (SELECT count(*) AS total FROM pg_trigger g
+           WHERE NOT g.tgisinternal AND g.tgparentid = 0 AND g.tgfoid =
+                 (SELECT f.oid FROM pg_proc f JOIN pg_extension x ON x.extnamespace = f.pronamespace
+                   WHERE x.extname = 'cache_invalidate' AND f.proname = 'notify_cache_invalidation')) r;
 END;
 REVOKE ALL ON FUNCTION @extschema@.get_cache_invalidation_health() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION @extschema@.get_cache_invalidation_health() TO pg_monitor;
