@@ -338,8 +338,14 @@ CREATE VIEW @extschema@.cache_invalidation_problems AS
   SELECT 'degraded', 'target', t.server,
          format('server "%s" is paused by hand since %s', t.server, date_trunc('second', coalesce(p.paused_at, t.state_since))),
          format('SELECT resume_cache_invalidation(%L); what it is owed is kept till then.', t.server)
-    FROM condition c, target t LEFT JOIN @extschema@.cache_invalidation_pauses p ON p.server_name = t.server
-   WHERE c.is_running AND t.state = 'paused'
+    FROM condition c, target t
+    LEFT JOIN @extschema@.cache_invalidation_pauses p ON p.server = (SELECT s.oid FROM pg_foreign_server s WHERE s.srvname = t.server)
+   WHERE c.is_running AND t.state = 'paused' AND NOT EXISTS (SELECT FROM @extschema@.cache_invalidation_pauses a WHERE a.server = 0)
+  UNION ALL
+  SELECT 'degraded', 'target', NULL,
+         format('everything is paused by hand since %s: no server is sent anything, and no listener', date_trunc('second', p.paused_at)),
+         'SELECT resume_cache_invalidation(); what is owed is kept till then.'
+    FROM condition c, @extschema@.cache_invalidation_pauses p WHERE c.is_running AND p.server = 0
   UNION ALL
   SELECT 'degraded', 'target', t.server,
          format('server "%s" is %s s behind', t.server, t.lag_seconds::bigint),
@@ -427,7 +433,7 @@ CREATE VIEW @extschema@.cache_invalidation_problems AS
    WHERE x.extname = 'cache_invalidate' AND v.library <> x.extversion;
 GRANT SELECT ON @extschema@.cache_invalidation_problems TO pg_monitor;
 COMMENT ON VIEW @extschema@.cache_invalidation_problems IS
-  'A row per problem of cache invalidation in this database: severity (down: nothing is delivered; degraded: something is late, wider than need be, or at risk; hint), component (worker, target, messages, journal, ring, capture, trigger, errors), name of the server, table or other object, what is wrong, and what to do about it.';
+  'A row per problem of cache invalidation in this database: severity (down: nothing is delivered, and nobody paused it; degraded: something is late, wider than need be, or at risk; hint), component (worker, target, messages, journal, ring, capture, trigger, errors), name of the server, table or other object, what is wrong, and what to do about it.';
 
 CREATE FUNCTION @extschema@.get_cache_invalidation_health(
     OUT status text, OUT worker_pid integer, OUT worker_started timestamptz, OUT worker_starts integer, OUT last_delivery timestamptz,
