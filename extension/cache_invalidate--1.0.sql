@@ -410,7 +410,10 @@ CREATE VIEW @extschema@.cache_invalidation_problems AS
          format('%s errors of table %s in the last hour, such as: %s', sum(e.occurrences), e.table_name,
                 (array_agg(e.error_message ORDER BY e.last_occurred_at DESC, e.id DESC))[1]),
          'Read trigger_error_log; what could not be computed was widened.'
-    FROM @extschema@.trigger_error_log e WHERE e.occurred_at > clock_timestamp() - interval '1 hour' GROUP BY e.table_name
+    FROM @extschema@.trigger_error_log e
+   -- The first condition is for the index: a row is added to for an hour.
+   WHERE e.occurred_at > clock_timestamp() - interval '3 hours' AND e.last_occurred_at > clock_timestamp() - interval '1 hour'
+   GROUP BY e.table_name
   UNION ALL
   SELECT 'degraded', 'trigger', t.schema_name || '.' || t.table_name,
          format('trigger "%s" of table %s.%s: %s', t.trigger_name, t.schema_name, t.table_name, t.problem), coalesce(t.cure, 'Read the README on triggers.')
