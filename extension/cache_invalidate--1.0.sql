@@ -400,7 +400,7 @@ CREATE VIEW @extschema@.cache_invalidation_problems AS
          'ALTER DATABASE or ALTER ROLE ... RESET cache_invalidate.enabled.'
     FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) AS line
    WHERE s.setdatabase IN (0, (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()))
-     AND lower(line) IN ('cache_invalidate.enabled=off', 'cache_invalidate.enabled=false', 'cache_invalidate.enabled=no', 'cache_invalidate.enabled=0')
+     AND line ~* '^cache_invalidate[.]enabled=(of|off|f|fa|fal|fals|false|n|no|0)$'
   UNION ALL
   SELECT 'degraded', 'capture', NULL, 'setting cache_invalidate.enabled is off: changes invalidate nothing',
          'Remove it from postgresql.conf, or ALTER SYSTEM RESET cache_invalidate.enabled, and SELECT pg_reload_conf().'
