@@ -352,6 +352,13 @@ CREATE VIEW @extschema@.cache_invalidation_problems AS
          'It answers slowly, or is owed very much: keys_pending, patterns_pending and reads_journal of cache_invalidation_targets tell.'
     FROM condition c, target t WHERE c.is_running AND t.state IN ('up', 'connecting') AND t.lag_seconds > 60
   UNION ALL
+  SELECT 'degraded', 'target', s.srvname::text,
+         format('server "%s" is one of more than 64: it is delivered to, but how it is cannot be shown', s.srvname),
+         'Drop servers that are not needed: disabled ones count.'
+    FROM condition c, pg_foreign_server s
+    JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw AND w.fdwname = 'cache_invalidate'
+   WHERE c.is_running AND (SELECT count(*) FROM target) >= 64 AND NOT EXISTS (SELECT FROM target t WHERE t.server = s.srvname)
+  UNION ALL
   SELECT 'degraded', 'messages', NULL,
          format('NOTIFY is held back: its queue is %s per cent full', round((100 * pg_notification_queue_usage())::numeric, 2)),
          'A session that listens sits in a transaction: the server''s log, or pg_stat_activity by xact_start, tells which. Deletes go on, a reset message follows.'
