@@ -251,7 +251,7 @@ COMMENT ON VIEW @extschema@.cache_invalidation_targets IS
 CREATE FUNCTION @extschema@.cache_invalidate_condition(
     OUT is_preloaded boolean, OUT has_launcher boolean, OUT worker_state text, OUT obstacle text, OUT worker_pid integer, OUT worker_started timestamptz,
     OUT worker_starts integer, OUT journal_limit bigint,
-    OUT last_cycle timestamptz, OUT last_delivery timestamptz, OUT ring_used_bytes bigint,
+    OUT last_cycle timestamptz, OUT last_delivery timestamptz, OUT has_work boolean,
     OUT ring_overflows bigint, OUT ring_overflowed timestamptz,
     OUT oldest_message timestamptz, OUT batches_unsaid bigint,
     OUT journal_bytes bigint, OUT journal_hold text, OUT journal_hold_server oid, OUT is_journal_full boolean, OUT notify_held boolean)
@@ -319,7 +319,9 @@ CREATE VIEW @extschema@.cache_invalidation_problems AS
   SELECT 'down', 'worker', NULL,
          format('the worker has not looked at what waits for it for %s s', extract(epoch FROM c.now - c.last_cycle)::bigint),
          format('See what process %1$s waits for in pg_stat_activity; SELECT pg_terminate_backend(%1$s) restarts it, and nothing is lost.', c.worker_pid)
-    FROM condition c WHERE c.is_running AND c.ring_used_bytes > 0 AND c.last_cycle < c.now - interval '15 seconds'
+    FROM condition c
+   -- One that has nothing to do looks every 30 s.
+   WHERE c.is_running AND c.last_cycle < c.now - CASE WHEN c.has_work THEN interval '15 seconds' ELSE interval '60 seconds' END
   UNION ALL
   SELECT 'degraded', 'worker', NULL,
          format('the worker was started %s times, last %s s ago', c.worker_starts, extract(epoch FROM c.now - c.worker_started)::bigint),

@@ -44,10 +44,15 @@ const char* hold_name(journal::JournalHold hold) {
   return "";
 }
 
-void add_board(Row& row, journal::Board& board) {
+// Is there something that the worker has not taken, as far as it was told?
+bool has_work(journal::DatabaseSlot& slot, journal::Board& board) {
+  return board.ring()->used() > 0 || pg_atomic_read_u32(&slot.read_journal) != 0 || pg_atomic_read_u32(&slot.volatile_lost) != 0;
+}
+
+void add_board(Row& row, journal::DatabaseSlot& slot, journal::Board& board) {
   row.add_time(board.last_cycle);
   row.add_time(board.last_delivery);
-  row.add(Int64GetDatum(static_cast<int64>(board.ring()->used())));
+  row.add(BoolGetDatum(has_work(slot, board)));
   row.add_count(&board.ring_overflows);
   row.add_time(board.ring_overflowed);
   row.add_time(board.oldest_message);
@@ -80,7 +85,7 @@ CACHE_INVALIDATE_FUNCTION(condition) {
   TupleDesc descriptor;
   if (get_call_result_type(fcinfo, nullptr, &descriptor) != TYPEFUNC_COMPOSITE) elog(ERROR, "return type must be a row type");
   const journal::SharedState* shared = journal::shared_state();
-  const journal::DatabaseSlot* slot = journal::find_slot(MyDatabaseId);
+  journal::DatabaseSlot* slot = journal::find_slot(MyDatabaseId);
   const int pid = slot == nullptr ? 0 : slot->worker_pid;
   Row row;
   row.add(BoolGetDatum(shared != nullptr));
@@ -92,7 +97,7 @@ CACHE_INVALIDATE_FUNCTION(condition) {
   row.add(Int32GetDatum(slot == nullptr ? 0 : static_cast<int32>(slot->worker_starts)));
   row.add(Int64GetDatum(static_cast<int64>(settings::max_journal_size) * 1024 * 1024));
   journal::Board* board = pid == 0 ? nullptr : journal::attach_board();
-  if (board != nullptr) add_board(row, *board);
+  if (board != nullptr) add_board(row, *slot, *board);
   while (row.count() < descriptor->natts) row.add_null();
   return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(descriptor), row.values(), row.nulls()));
 }
