@@ -282,7 +282,7 @@ CREATE VIEW @extschema@.cache_invalidation_journal_locks AS
      AND l.relation IN (SELECT c.oid FROM pg_class c JOIN pg_extension x ON x.extnamespace = c.relnamespace AND x.extname = 'cache_invalidate'
                          WHERE c.relname IN ('cache_invalidation_journal_0', 'cache_invalidation_journal_1'))
      AND l.mode <> 'AccessShareLock'
-     AND l.pid IS DISTINCT FROM (SELECT c.worker_pid FROM @extschema@.cache_invalidate_condition() c);
+     AND (l.pid IS NULL OR l.pid IS DISTINCT FROM (SELECT c.worker_pid FROM @extschema@.cache_invalidate_condition() c));
 GRANT SELECT ON @extschema@.cache_invalidation_journal_locks TO pg_monitor;
 COMMENT ON VIEW @extschema@.cache_invalidation_journal_locks IS
   'Transactions that have changed covered tables and not ended, which keep a segment of the journal: holder in words, pid of the process or gid of the prepared transaction, since when. Empty columns: the user may not know.';
