@@ -23,8 +23,16 @@ struct Plan {
   bool other_firing;
 };
 
+[[noreturn]] void refuse_gone(Oid table) {
+  ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation with OID %u does not exist", table)));
+}
+
+// A table that is not locked may be dropped at any time.
 const char* qualified_name(Oid table) {
-  return quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)), get_rel_name(table));
+  const char* name = get_rel_name(table);
+  const char* schema = name == nullptr ? nullptr : get_namespace_name(get_rel_namespace(table));
+  if (schema == nullptr) refuse_gone(table);
+  return quote_qualified_identifier(schema, name);
 }
 
 void add(Plan& plan, char* statement) { plan.statements = lappend(plan.statements, statement); }
@@ -137,7 +145,7 @@ void plan_members(Plan& plan) {
 Plan make_plan(Oid table, const AttachOptions& options) {
   Plan plan{};
   const char* name = get_rel_name(table);
-  if (name == nullptr) ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation with OID %u does not exist", table)));
+  if (name == nullptr) refuse_gone(table);
   plan.table = table;
   plan.tree = find_all_inheritors(table, NoLock, nullptr);
   plan.is_partitioned = get_rel_relkind(table) == RELKIND_PARTITIONED_TABLE;
@@ -163,7 +171,7 @@ void execute(const List* statements) {
 // Before anybody waits for a lock.
 void check_target(Oid table) {
   const char* name = get_rel_name(table);
-  if (name == nullptr) ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation with OID %u does not exist", table)));
+  if (name == nullptr) refuse_gone(table);
   const char kind = get_rel_relkind(table);
   if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE && kind != RELKIND_FOREIGN_TABLE) {
     ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("\"%s\" is not a table", name),
@@ -211,7 +219,7 @@ bool attach(Oid table, const AttachOptions& options) {
 }
 
 bool detach(Oid table) {
-  if (get_rel_name(table) == nullptr) ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation with OID %u does not exist", table)));
+  if (get_rel_name(table) == nullptr) refuse_gone(table);
   const List* tree = find_all_inheritors(table, NoLock, nullptr);
   bool any = false;
   const ListCell* member;
