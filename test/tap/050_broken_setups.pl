@@ -126,7 +126,7 @@ my @setups = (
     {   what    => 'a pause that was forgotten',
         broken  => sub { sql('SELECT pause_cache_invalidation()') },
         status  => 'degraded',
-        problem => qr/server "cache" is paused by hand since .*SELECT resume_cache_invalidation/,
+        problem => qr/everything is paused by hand since .*SELECT resume_cache_invalidation\(\)/,
         cure    => sub { sql('SELECT resume_cache_invalidation()') }
     },
 );
