@@ -107,6 +107,16 @@ bool ErrorTable::lock_row(HeapTuple tuple, LockTupleMode mode, bool& is_gone) {
   return result == TM_Ok;
 }
 
+// Numbers come again when somebody restarts the sequence: is it this error's row?
+bool ErrorTable::is_row_of(HeapTuple row, const core::ErrorFold& fold) const {
+  const auto has = [&](Column column, const std::string& expected) {
+    bool is_null;
+    const Datum value = heap_getattr(row, column, RelationGetDescr(table_), &is_null);
+    return !is_null && strcmp(TextDatumGetCString(value), pg::from_utf8_anyhow(expected.c_str())) == 0;
+  };
+  return has(kContext, fold.context) && has(kOperation, fold.operation) && has(kMessage, fold.message);
+}
+
 ErrorTable::Outcome ErrorTable::add_occurrences(const core::ErrorFold& fold) {
   if (!OidIsValid(by_id_)) return Outcome::locked;
   ScanKeyData key;
@@ -115,7 +125,7 @@ ErrorTable::Outcome ErrorTable::add_occurrences(const core::ErrorFold& fold) {
   HeapTuple found = systable_getnext(scan);
   HeapTuple row = HeapTupleIsValid(found) ? heap_copytuple(found) : nullptr;
   systable_endscan(scan);
-  bool is_gone = row == nullptr;
+  bool is_gone = row == nullptr || !is_row_of(row, fold);
   if (is_gone || !lock_row(row, LockTupleNoKeyExclusive, is_gone)) return is_gone ? Outcome::gone : Outcome::locked;
   TupleDesc descriptor = RelationGetDescr(table_);
   const auto columns = static_cast<Size>(descriptor->natts);

@@ -38,6 +38,7 @@ class ErrorTable {
   const char* open_table(const pg::Extension& extension);
   const char* check_indexes();
   bool remove_by(Oid index, ScanKeyData* key, int limit);
+  bool is_row_of(HeapTuple row, const core::ErrorFold& fold) const;
   bool lock_row(HeapTuple tuple, LockTupleMode mode, bool& is_gone);
   std::int64_t last_number();
 

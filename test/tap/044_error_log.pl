@@ -152,6 +152,20 @@ is(logged('flood', 'string_agg(occurrences::text, \',\' ORDER BY id)'), "$flood,
 
 is(sql("SELECT recent_errors FROM get_cache_trigger_health() WHERE table_name = 'flood'"), $flood + 1, 'get_cache_trigger_health() counts them');
 
+# --- Its numbers begin anew: what is counted goes to no other error's row
+
+sql(break_table($_)) for qw(former latter);
+sql('TRUNCATE trigger_error_log RESTART IDENTITY');
+fail_on('former');
+ok(wait_until('logged', sub { logged('former', 'count(*)') == 1 }), 'an error');
+fail_on('former') for 1 .. 3;
+sql('TRUNCATE trigger_error_log RESTART IDENTITY');
+fail_on('latter');
+ok(wait_until('logged', sub { logged('latter', 'count(*)') == 1 }), 'another, whose row may have the same number');
+sql("SELECT pg_terminate_backend($worker, 60000)");
+wait_for_worker($node, 'app', $worker);
+is(logged('latter', 'occurrences'), 1, 'stands for one');
+
 unlike(slurp_file($node->logfile), qr/PANIC|TRAP|was terminated by signal/, 'no process died');
 $node->stop;
 done_testing();
