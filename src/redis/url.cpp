@@ -145,6 +145,21 @@ std::optional<std::string> percent_decode(std::string_view text) {
   return decoded;
 }
 
+// What may not stand in the path as it is. A line break would make two lines of one in a log.
+std::string percent_encode(std::string_view path) {
+  constexpr char kDigits[] = "0123456789ABCDEF";
+  std::string encoded;
+  for (const char c : path) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte > ' ' && byte != 0x7f && c != '%' && c != '?' && c != '@') {
+      encoded.push_back(c);
+    } else {
+      encoded += {'%', kDigits[byte >> 4], kDigits[byte & 0xf]};
+    }
+  }
+  return encoded;
+}
+
 core::Result<Endpoint> parse_unix(std::string_view rest) {
   Endpoint endpoint;
   endpoint.kind = Endpoint::Kind::unix_socket;
@@ -221,7 +236,7 @@ core::Result<Endpoint> parse_url(std::string_view url) {
 
 std::string describe(const Endpoint& endpoint) {
   const std::string database = std::to_string(endpoint.database);
-  if (endpoint.kind == Endpoint::Kind::unix_socket) return "unix://" + endpoint.path + "?db=" + database;
+  if (endpoint.kind == Endpoint::Kind::unix_socket) return "unix://" + percent_encode(endpoint.path) + "?db=" + database;
   const bool bracketed = endpoint.host.find(':') != std::string::npos;
   return std::string(endpoint.tls ? "rediss://" : "redis://") + (bracketed ? "[" : "") + endpoint.host +
          (bracketed ? "]" : "") + ":" + std::to_string(endpoint.port) + "/" + database;

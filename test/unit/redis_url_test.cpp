@@ -31,7 +31,8 @@ TEST(RedisUrl, AcceptsAndDescribes) {
       {"redis://[fe80::1%eth0]", kTcp, "fe80::1%eth0", 6379, 0, "redis://[fe80::1%eth0]:6379/0"},
       {"unix:///run/redis.sock", kUnix, "/run/redis.sock", 6379, 0, "unix:///run/redis.sock?db=0"},
       {"unix:///run/redis.sock?db=3", kUnix, "/run/redis.sock", 6379, 3, "unix:///run/redis.sock?db=3"},
-      {"unix:///a%20b%40%3F", kUnix, "/a b@?", 6379, 0, "unix:///a b@??db=0"},
+      {"unix:///a%20b%40%3F", kUnix, "/a b@?", 6379, 0, "unix:///a%20b%40%3F?db=0"},
+      {"unix:///%2541%0ALOG:", kUnix, "/%41\nLOG:", 6379, 0, "unix:///%2541%0ALOG:?db=0"},
   };
   for (const Accepted& c : cases) {
     SCOPED_TRACE(c.url);
