@@ -4,6 +4,7 @@
 #   make install            into the server that PG_CONFIG names (DESTDIR is honoured)
 #   make installcheck       pg_regress and isolation tests against a running server
 #   make unit               the unit test program, build/unit/unit_tests; needs no server
+#   make fuzz               each fuzzer of test/fuzz for FUZZ_SECONDS (60); needs clang with libFuzzer
 #   make test               everything, on private servers; installs what is missing
 #   make demo               a guided tour on private servers (KEEP=1 leaves them running)
 #   make dist               the release archive for PGXN, in build/dist
@@ -24,7 +25,7 @@ HIREDIS_LIBS := $(or $(shell pkg-config --libs hiredis 2>/dev/null),-lhiredis)
 
 # ---- Goals that do without the server's build system ------------------------------------------
 
-.PHONY: setup test demo dist deb unit
+.PHONY: setup test demo dist deb unit fuzz $(FUZZ_TARGETS:%=fuzz-%)
 setup test demo dist deb:
 	@PG_CONFIG='$(PG_CONFIG)' scripts/$@
 
@@ -33,7 +34,7 @@ print-%:
 
 # The unit tests compile core and redis without the server's include path, so that a file which
 # needs the server cannot slip in.
-UNIT_SRCS := $(CORE_SRCS) $(REDIS_SRCS) $(UNIT_EXTRA_SRCS) $(UNIT_TESTS)
+UNIT_SRCS := $(CORE_SRCS) $(REDIS_SRCS) $(UNIT_EXTRA_SRCS) $(FUZZ_TARGETS:%=test/fuzz/%.cpp) $(UNIT_TESTS)
 UNIT_OBJS := $(UNIT_SRCS:%.cpp=build/unit/%.o)
 UNIT_PROGRAM := build/unit/unit_tests
 UNIT_CXXFLAGS := -std=c++17 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
@@ -51,9 +52,31 @@ build/unit/%.o: %.cpp Makefile
 
 -include $(UNIT_OBJS:.o=.d)
 
+# A program for each target. What a fuzzer finds stays in build/fuzz; what is worth keeping goes to test/fuzz/corpus by hand.
+FUZZ_SECONDS ?= 60
+FUZZ_CXX ?= clang++
+FUZZ_CXXFLAGS := $(filter-out -fsanitize=%,$(UNIT_CXXFLAGS)) -fsanitize=address,undefined
+FUZZ_OBJS := $(patsubst %.cpp,build/fuzz/%.o,$(CORE_SRCS) $(REDIS_SRCS) $(FUZZ_TARGETS:%=test/fuzz/%.cpp))
+
+fuzz: $(FUZZ_TARGETS:%=fuzz-%)
+
+$(FUZZ_TARGETS:%=fuzz-%): fuzz-%: build/fuzz/%
+	@mkdir -p build/fuzz/corpus/$*
+	$< -max_total_time=$(FUZZ_SECONDS) -timeout=10 -max_len=4096 -print_final_stats=1 -verbosity=0 -artifact_prefix=build/fuzz/$*- \
+	  build/fuzz/corpus/$* test/fuzz/corpus/$*
+
+$(FUZZ_TARGETS:%=build/fuzz/%): build/fuzz/%: $(FUZZ_OBJS) test/fuzz/fuzzer.cpp
+	$(FUZZ_CXX) $(FUZZ_CXXFLAGS) -fsanitize=fuzzer -DFUZZ_TARGET=$* -Isrc -MF $@.d -o $@ test/fuzz/fuzzer.cpp $(FUZZ_OBJS) $(HIREDIS_LIBS)
+
+build/fuzz/%.o: %.cpp Makefile
+	@mkdir -p $(@D)
+	$(FUZZ_CXX) $(FUZZ_CXXFLAGS) -fsanitize=fuzzer-no-link $(COPT) -Isrc $(HIREDIS_CFLAGS) -c -o $@ $<
+
+-include $(FUZZ_OBJS:.o=.d)
+
 # ---- The module, by PGXS ----------------------------------------------------------------------
 
-ifneq ($(filter-out setup test demo dist deb unit print-% build/unit/%,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out setup test demo dist deb unit fuzz fuzz-% print-% build/unit/% build/fuzz/%,$(or $(MAKECMDGOALS),all)),)
 
 EXTENSION = cache_invalidate
 MODULE_big = cache_invalidate

@@ -138,6 +138,7 @@ UNIT_TESTS = \
 	test/unit/change_set_test.cpp \
 	test/unit/channel_template_test.cpp \
 	test/unit/commit_times_test.cpp \
+	test/unit/corpus_test.cpp \
 	test/unit/crowd_test.cpp \
 	test/unit/error_folds_test.cpp \
 	test/unit/expand_test.cpp \
@@ -169,6 +170,8 @@ UNIT_TESTS = \
 	test/unit/template_list_test.cpp \
 	test/unit/template_test.cpp \
 	test/unit/watermark_test.cpp
+# test/fuzz/NAME.cpp with test/fuzz/corpus/NAME. Fuzzed by "make fuzz"; the unit tests replay the corpus.
+FUZZ_TARGETS = arguments templates urls payloads replies
 UNIT_EXTRA_SRCS = \
 	src/delivery/sweep.cpp \
 	src/delivery/target_options.cpp \
