@@ -6,6 +6,27 @@
 namespace cache_invalidate::admin {
 namespace {
 
+// Domains and conditions may call functions of the table's owner: they are called as by whoever maintains the table for him, such
+// as CREATE INDEX. An error puts everything back by itself.
+struct Caller {
+  Oid user;
+  int context;
+  int settings;
+};
+
+Caller become_owner(Relation table) {
+  Caller caller{};
+  GetUserIdAndSecContext(&caller.user, &caller.context);
+  SetUserIdAndSecContext(table->rd_rel->relowner, caller.context | SECURITY_RESTRICTED_OPERATION);
+  caller.settings = NewGUCNestLevel();
+  return caller;
+}
+
+void become(const Caller& caller) {
+  AtEOXact_GUC(false, caller.settings);
+  SetUserIdAndSecContext(caller.user, caller.context);
+}
+
 bool has_column(TupleDesc row, const char* name, int length) {
   for (int i = 0; i < row->natts; ++i) {
     const Form_pg_attribute column = TupleDescAttr(row, i);
@@ -46,6 +67,7 @@ Datum populate(Oid row_type, Jsonb* object) {
 
 // As the server's own check before it fires a trigger.
 bool condition_holds(const ImaginedChange& change, const Trigger& trigger) {
+  const Caller caller = become_owner(change.table);
   EState* state = CreateExecutorState();
   MemoryContext previous = MemoryContextSwitchTo(state->es_query_cxt);
   Node* condition = pg::trigger_condition(trigger, change.table);
@@ -58,6 +80,7 @@ bool condition_holds(const ImaginedChange& change, const Trigger& trigger) {
   const bool holds = ExecQual(compiled, context);
   MemoryContextSwitchTo(previous);
   FreeExecutorState(state);
+  become(caller);
   return holds;
 }
 
@@ -71,7 +94,9 @@ const char* why_disabled(const Trigger& trigger) {
 
 TupleTableSlot* make_row(Relation table, Jsonb* object) {
   tell_strangers(table, object);
+  const Caller caller = become_owner(table);
   HeapTupleHeader record = DatumGetHeapTupleHeader(populate(table->rd_rel->reltype, object));
+  become(caller);
   HeapTupleData tuple{};
   tuple.t_len = HeapTupleHeaderGetDatumLength(record);
   tuple.t_tableOid = RelationGetRelid(table);
