@@ -16,6 +16,10 @@ my %answers = (
     loading => "-LOADING Redis is loading the dataset in memory\r\n",
     http    => "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
     greets  => "220 mail.example.org ESMTP\r\n",
+    bulk    => "\$99999999999\r\nx",
+    deep    => "*1\r\n" x 100,
+    line    => '+' . 'x' x 100_000,
+    push    => ">2\r\n\$10\r\ninvalidate\r\n*1\r\n+x\r\n",
 );
 
 # new(REDIS, MODE, CUTS...): "pass", "cut", "endless", where no SCAN comes to its end, "slow", where each PUBLISH takes 2 ms, or
