@@ -29,7 +29,7 @@ const char* read_item(Datum datum, const char* what) {
   const char* server = capture::first_enabled_server(wrapper);
   ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
                   errmsg("role \"%s\" may use no server of foreign-data wrapper \"cache_invalidate\"", role),
-                  errhint("Let it: GRANT USAGE ON FOREIGN SERVER %s TO %s.", quote_identifier(server), quote_identifier(role))));
+                  errhint("Let it: GRANT USAGE ON FOREIGN SERVER %s TO %s.", server != nullptr ? quote_identifier(server) : "...", quote_identifier(role))));
 }
 
 // False: nothing is to be noted, because of cache_invalidate.enabled. `warns`: if it goes nowhere.

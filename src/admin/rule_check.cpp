@@ -111,7 +111,9 @@ RuleCheck::RuleCheck(Oid wrapper) {
       bool enabled = true;
       bool publishes = false;
       ListCell* cell;
-      foreach (cell, GetForeignServer(row->oid)->options) {
+      const ForeignServer* server = GetForeignServerExtended(row->oid, FSV_MISSING_OK);
+      if (server == nullptr) continue;  // it was dropped just now
+      foreach (cell, server->options) {
         auto* option = static_cast<DefElem*>(lfirst(cell));
         bool value = true;
         if (strcmp(option->defname, "enabled") == 0 && parse_bool(defGetString(option), &value)) enabled = value;
@@ -136,7 +138,7 @@ const std::vector<bool>& RuleCheck::usable_by(Oid owner) {
   std::vector<bool> usable;
   for (const Server& server : servers_) {
     bool may = false;
-    pg::guarded([&] { may = pg::may_use_server(server.oid, owner); });
+    pg::guarded([&] { may = SearchSysCacheExists1(FOREIGNSERVEROID, ObjectIdGetDatum(server.oid)) && pg::may_use_server(server.oid, owner); });
     usable.push_back(may);
   }
   return usable_.emplace(owner, std::move(usable)).first->second;

@@ -150,7 +150,8 @@ const char* first_enabled_server(Oid wrapper) {
   while (HeapTuple tuple = systable_getnext(scan)) {
     const auto* row = reinterpret_cast<Form_pg_foreign_server>(GETSTRUCT(tuple));
     if (row->srvfdw != wrapper || (first != nullptr && strcmp(first, NameStr(row->srvname)) < 0)) continue;
-    if (is_server_enabled(*GetForeignServer(row->oid))) first = pstrdup(NameStr(row->srvname));
+    const ForeignServer* server = GetForeignServerExtended(row->oid, FSV_MISSING_OK);
+    if (server != nullptr && is_server_enabled(*server)) first = pstrdup(NameStr(row->srvname));
   }
   systable_endscan(scan);
   table_close(catalog, AccessShareLock);
