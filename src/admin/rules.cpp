@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "admin/rule_check.hpp"
+#include "capture/all_triggers.hpp"
 #include "capture/table_changes.hpp"
 #include "journal/board.hpp"
 #include "pg/extension.hpp"
@@ -31,19 +32,6 @@ struct TriggerList {
     first[count++] = trigger;
   }
 };
-
-// One after the other, each ended by NUL.
-void read_arguments(HeapTuple tuple, TupleDesc descriptor, ListedTrigger& trigger) {
-  trigger.count = reinterpret_cast<Form_pg_trigger>(GETSTRUCT(tuple))->tgnargs;
-  trigger.argument = static_cast<const char**>(palloc(sizeof(const char*) * static_cast<Size>(Max(trigger.count, 1))));
-  bool is_null;
-  const Datum packed = heap_getattr(tuple, Anum_pg_trigger_tgargs, descriptor, &is_null);
-  const char* argument = is_null ? "" : VARDATA_ANY(DatumGetByteaPCopy(packed));
-  for (int i = 0; i < trigger.count; ++i) {
-    trigger.argument[i] = pg::to_utf8_anyhow(argument);
-    argument += strlen(argument) + 1;
-  }
-}
 
 // False: the table is just being dropped.
 bool read_table(ListedTrigger& trigger, const char* name) {
@@ -84,7 +72,8 @@ TriggerList list_triggers() {
     trigger.type = row->tgtype;
     trigger.enabled = row->tgenabled;
     if (!read_table(trigger, pstrdup(NameStr(row->tgname)))) continue;
-    read_arguments(tuple, RelationGetDescr(catalog), trigger);
+    trigger.count = row->tgnargs;
+    trigger.argument = capture::read_trigger_arguments(tuple, RelationGetDescr(catalog));
     found.add(trigger);
   }
   systable_endscan(scan);

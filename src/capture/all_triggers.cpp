@@ -9,19 +9,6 @@
 namespace cache_invalidate::capture {
 namespace {
 
-// One after the other, each ended by NUL.
-void read_arguments(HeapTuple tuple, TupleDesc descriptor, FoundTrigger& trigger) {
-  trigger.count = reinterpret_cast<Form_pg_trigger>(GETSTRUCT(tuple))->tgnargs;
-  trigger.arguments = static_cast<const char**>(palloc(sizeof(const char*) * static_cast<Size>(Max(trigger.count, 1))));
-  bool is_null;
-  const Datum packed = heap_getattr(tuple, Anum_pg_trigger_tgargs, descriptor, &is_null);
-  const char* argument = is_null ? "" : VARDATA_ANY(DatumGetByteaPCopy(packed));
-  for (int i = 0; i < trigger.count; ++i) {
-    trigger.arguments[i] = pg::to_utf8_anyhow(argument);
-    argument += strlen(argument) + 1;
-  }
-}
-
 // False: the table is just being dropped.
 bool read_table(Oid table, FoundTrigger& trigger) {
   HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
@@ -37,6 +24,20 @@ bool read_table(Oid table, FoundTrigger& trigger) {
 }
 
 }  // namespace
+
+// One after the other, each ended by NUL.
+const char** read_trigger_arguments(HeapTuple tuple, TupleDesc descriptor) {
+  const int count = reinterpret_cast<Form_pg_trigger>(GETSTRUCT(tuple))->tgnargs;
+  auto** arguments = static_cast<const char**>(palloc(sizeof(const char*) * static_cast<Size>(Max(count, 1))));
+  bool is_null;
+  const Datum packed = heap_getattr(tuple, Anum_pg_trigger_tgargs, descriptor, &is_null);
+  const char* argument = is_null ? "" : VARDATA_ANY(DatumGetByteaPCopy(packed));
+  for (int i = 0; i < count; ++i) {
+    arguments[i] = pg::to_utf8_anyhow(argument);
+    argument += strlen(argument) + 1;
+  }
+  return arguments;
+}
 
 void FoundTriggers::add(const FoundTrigger& trigger) {
   if (count == room) {
@@ -66,7 +67,8 @@ FoundTriggers find_triggers() {
     trigger.parent = row->tgparentid;
     trigger.name = pg::to_utf8_anyhow(pstrdup(NameStr(row->tgname)));
     if (!read_table(row->tgrelid, trigger)) continue;
-    read_arguments(tuple, RelationGetDescr(catalog), trigger);
+    trigger.count = row->tgnargs;
+    trigger.arguments = read_trigger_arguments(tuple, RelationGetDescr(catalog));
     found.add(trigger);
   }
   systable_endscan(scan);

@@ -36,6 +36,9 @@ struct FoundTriggers {
 // All that may fire, in whatever session. Locks no table. May raise an error.
 FoundTriggers find_triggers();
 
+// The arguments of a row of pg_trigger, as many as it says.
+const char** read_trigger_arguments(HeapTuple tuple, TupleDesc descriptor);
+
 // A clone that goes where the trigger goes that it was cloned from: everywhere, or if `by_owner` where the owner of
 // its table may.
 bool is_repeated(const FoundTriggers& all, const FoundTrigger& trigger, bool by_owner);
