@@ -289,7 +289,8 @@ COMMENT ON VIEW @extschema@.cache_invalidation_journal_locks IS
 
 CREATE VIEW @extschema@.cache_invalidation_problems AS
   WITH condition AS MATERIALIZED (
-    SELECT c.*, pg_is_in_recovery() AS is_standby, c.is_preloaded AND c.worker_pid IS NOT NULL AS is_running, clock_timestamp() AS now
+    SELECT c.*, pg_is_in_recovery() AS is_standby, c.is_preloaded AND c.worker_pid IS NOT NULL AS is_running, clock_timestamp() AS now,
+           (SELECT x.extnamespace::regnamespace::text FROM pg_extension x WHERE x.extname = 'cache_invalidate') AS schema
       FROM @extschema@.cache_invalidate_condition() c
   ), target AS MATERIALIZED (
     SELECT t.*, bool_or(t.state = 'up') OVER () AS any_is_up
@@ -308,7 +309,7 @@ CREATE VIEW @extschema@.cache_invalidation_problems AS
               WHEN NOT c.has_launcher THEN 'the launcher, which starts the workers, is not running'
               WHEN c.worker_state = 'held' THEN 'a DROP, RENAME or copy of the database holds the worker off'
               ELSE concat('no worker runs in this database', ': ' || c.obstacle) END,
-         CASE WHEN d.datistemplate THEN format('ALTER DATABASE %I IS_TEMPLATE false; or do without.', d.datname)
+         CASE WHEN d.datistemplate THEN format('ALTER DATABASE %I IS_TEMPLATE false', d.datname)
               WHEN c.worker_state = 'held' THEN 'It starts again when that statement has ended.'
               WHEN NOT c.has_launcher OR c.obstacle LIKE '%max_worker_processes%' THEN 'Raise max_worker_processes and restart the server.'
               WHEN c.obstacle IS NOT NULL THEN format('Give the role LOGIN, and CONNECT on database "%s", or correct cache_invalidate.worker_role.', d.datname)
@@ -338,15 +339,15 @@ CREATE VIEW @extschema@.cache_invalidation_problems AS
    WHERE c.is_running AND (t.state = 'up' AND t.problem IS NOT NULL OR t.state = 'disabled' AND t.problem <> 'option "enabled" is false')
   UNION ALL
   SELECT 'degraded', 'target', t.server,
-         format('server "%s" is paused by hand since %s', t.server, date_trunc('second', coalesce(p.paused_at, t.state_since))),
-         format('SELECT resume_cache_invalidation(%L); what it is owed is kept till then.', t.server)
+         format('server "%s" is paused by hand since %s; what it is owed is kept', t.server, date_trunc('second', coalesce(p.paused_at, t.state_since))),
+         format('SELECT %s.resume_cache_invalidation(%L)', c.schema, t.server)
     FROM condition c, target t
     LEFT JOIN @extschema@.cache_invalidation_pauses p ON p.server = (SELECT s.oid FROM pg_foreign_server s WHERE s.srvname = t.server)
    WHERE c.is_running AND t.state = 'paused' AND NOT EXISTS (SELECT FROM @extschema@.cache_invalidation_pauses a WHERE a.server = 0)
   UNION ALL
   SELECT 'degraded', 'target', NULL,
          format('everything is paused by hand since %s: no server is sent anything, and no listener', date_trunc('second', p.paused_at)),
-         'SELECT resume_cache_invalidation(); what is owed is kept till then.'
+         format('SELECT %s.resume_cache_invalidation()', c.schema)
     FROM condition c, @extschema@.cache_invalidation_pauses p WHERE c.is_running AND p.server = 0
   UNION ALL
   SELECT 'degraded', 'target', t.server,
@@ -387,7 +388,7 @@ CREATE VIEW @extschema@.cache_invalidation_problems AS
   UNION ALL
   SELECT 'degraded', 'journal', NULL,
          format('prepared transaction "%s" keeps the journal since %s', l.gid, date_trunc('second', l.since)),
-         format('COMMIT PREPARED %1$L or ROLLBACK PREPARED %1$L.', l.gid)
+         format('COMMIT PREPARED %1$L or ROLLBACK PREPARED %1$L', l.gid)
     FROM condition c, LATERAL (SELECT k.gid, k.since FROM @extschema@.cache_invalidation_journal_locks k WHERE c.journal_hold = 'transaction' OFFSET 0) l
    WHERE l.gid IS NOT NULL AND l.since < c.now - interval '10 minutes'
   UNION ALL
@@ -398,7 +399,7 @@ CREATE VIEW @extschema@.cache_invalidation_problems AS
   UNION ALL
   SELECT 'degraded', 'capture', e.evtname::text,
          format('event trigger "%s" is disabled: changes that fire no row trigger may be missed', e.evtname),
-         format('ALTER EVENT TRIGGER %I ENABLE.', e.evtname)
+         format('ALTER EVENT TRIGGER %I ENABLE', e.evtname)
     FROM pg_event_trigger e WHERE e.evtenabled = 'D' AND e.evtname IN
          ('cache_invalidate_check_trigger', 'cache_invalidate_check_ddl', 'cache_invalidate_note_rewrite', 'cache_invalidate_watch_drop')
   UNION ALL
@@ -429,18 +430,22 @@ CREATE VIEW @extschema@.cache_invalidation_problems AS
     FROM trigger t WHERE t.problem IS NOT NULL
   UNION ALL
   SELECT 'hint', 'capture', NULL, 'no table has a trigger that calls notify_cache_invalidation(): nothing is captured',
-         'SELECT enable_cache_invalidation(''tasks'', keys => ''task:{id}''), or CREATE TRIGGER.'
-   WHERE NOT EXISTS (SELECT FROM trigger)
+         format('CREATE TRIGGER, or SELECT %s.enable_cache_invalidation(''tasks'', keys => ''task:{id}'')', c.schema)
+    FROM condition c WHERE NOT EXISTS (SELECT FROM trigger)
   UNION ALL
   SELECT 'hint', 'target', NULL, 'triggers name keys, but there is no server to delete them in',
-         'CREATE SERVER ... FOREIGN DATA WRAPPER cache_invalidate OPTIONS (url ''redis://...'').'
+         'CREATE SERVER cache FOREIGN DATA WRAPPER cache_invalidate OPTIONS (url ''redis://127.0.0.1:6379/0'')'
    WHERE NOT EXISTS (SELECT FROM pg_foreign_server s JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw WHERE w.fdwname = 'cache_invalidate')
      AND EXISTS (SELECT FROM trigger t WHERE t.names_keys)
+  UNION ALL
+  SELECT 'hint', 'target', t.server, format('server "%s" is disabled: nothing is deleted there, and nothing kept for it', t.server),
+         format('When it is empty, or SELECT %s.reset_cache() follows: ALTER SERVER %I OPTIONS (SET enabled ''true'')', c.schema, t.server)
+    FROM condition c, target t WHERE t.state = 'disabled' AND t.problem = 'option "enabled" is false'
   UNION ALL
   SELECT 'degraded', 'worker', NULL,
          format('the library is of version %s, the extension of version %s: an upgrade is not finished', v.library, x.extversion),
          CASE WHEN NOT EXISTS (SELECT FROM pg_available_extensions a WHERE a.name = 'cache_invalidate' AND a.default_version = x.extversion)
-              THEN 'ALTER EXTENSION cache_invalidate UPDATE.' ELSE 'Restart the server, so that it loads the new library.' END
+              THEN 'ALTER EXTENSION cache_invalidate UPDATE' ELSE 'Restart the server, so that it loads the new library.' END
     FROM pg_extension x, (SELECT @extschema@.cache_invalidate_library_version() AS library) v
    WHERE x.extname = 'cache_invalidate' AND v.library <> x.extversion;
 GRANT SELECT ON @extschema@.cache_invalidation_problems TO pg_monitor;

@@ -72,6 +72,20 @@ bool is_complete(const journal::ProbeStatus& probe) {
   return probe.notified != 0;
 }
 
+// None of the servers that have not answered is one that will.
+bool is_hopeless(journal::Board& board, const journal::ProbeStatus& probe) {
+  const auto is_disabled = [&board](Oid server) {
+    for (const journal::TargetStatus& status : board.target) {
+      if (status.server == server) return status.state == journal::TargetState::disabled;
+    }
+    return false;
+  };
+  for (const auto& target : probe.target) {
+    if (OidIsValid(target.server) && target.acknowledged == 0 && !is_disabled(target.server)) return false;
+  }
+  return probe.notified != 0;
+}
+
 // Waits for all answers or the time's end, and frees the place.
 void await(journal::Board& board, std::uint64_t id, Answer& answer) {
   const TimestampTz end = GetCurrentTimestamp() + kLongestWait;
@@ -83,7 +97,7 @@ void await(journal::Board& board, std::uint64_t id, Answer& answer) {
     }
     SpinLockRelease(&board.lock);
     answer.delivered = is_complete(answer.status);
-    if (answer.delivered || GetCurrentTimestamp() >= end) break;
+    if (answer.delivered || is_hopeless(board, answer.status) || GetCurrentTimestamp() >= end) break;
     ConditionVariableTimedSleep(&board.probes_changed, 100, PG_WAIT_EXTENSION);
   }
   ConditionVariableCancelSleep();
@@ -201,6 +215,27 @@ bool await_worker() {
   return true;
 }
 
+// What is wrong with a trigger of the table, with the cure; nullptr: nothing. In memory of the caller's context.
+const char* trigger_problem(const pg::Extension& extension, Oid table) {
+  const char* sql = psprintf(
+      "SELECT pg_catalog.concat_ws('. ', t.problem, t.cure) FROM %s.cache_invalidation_triggers t "
+      "JOIN pg_catalog.pg_trigger g ON g.oid OPERATOR(pg_catalog.=) t.trigger "
+      "WHERE g.tgrelid OPERATOR(pg_catalog.=) $1 AND t.problem IS NOT NULL AND t.is_enabled LIMIT 1",
+      quote_identifier(get_namespace_name(extension.schema)));
+  Oid types[] = {OIDOID};
+  Datum values[] = {ObjectIdGetDatum(table)};
+  MemoryContext caller = CurrentMemoryContext;
+  SPI_connect();
+  SPI_execute_with_args(sql, 1, types, values, nullptr, true, 1);
+  const char* problem = nullptr;
+  if (SPI_processed > 0) {
+    const char* text = pg::to_utf8_anyhow(SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
+    problem = MemoryContextStrdup(caller, text);
+  }
+  SPI_finish();
+  return problem;
+}
+
 // Why the test can't even begin; nullptr: it can.
 const char* obstacle(const pg::Extension* extension) {
   if (extension == nullptr) return "extension cache_invalidate is not installed in this database";
@@ -240,8 +275,14 @@ std::string run_test(const char* table_name, const pg_uuid_t* user) {
   std::string targets = "[";
   append_targets(targets, *board, answer);
   targets += ']';
-  return report(answer.delivered, answer.delivered ? "the test change reached every target" : "the test change did not reach every target",
-                table_name, user_text, targets);
+  if (!answer.delivered) return report(false, "the test change did not reach every target", table_name, user_text, targets);
+  // The way is free, but the table's own changes may not take it.
+  extension = pg::extension();
+  if (const char* reason = extension == nullptr ? nullptr : trigger_problem(*extension, order.table)) {
+    return report(false, std::string("the test change reached every target, but a trigger of the table has a problem: ") + reason, table_name,
+                  user_text, targets);
+  }
+  return report(true, "the test change reached every target", table_name, user_text, targets);
 }
 
 // What ALTER DATABASE or ALTER ROLE may have set and would keep the test from ending.

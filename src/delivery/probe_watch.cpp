@@ -35,7 +35,7 @@ bool ProbeWatch::note_arrivals(const Probe& waiting, std::uint64_t signalled, Ti
     for (const auto& target : targets_) {
       for (auto& answer : probe.target) {
         if (answer.server != target->server() || answer.acknowledged != 0) continue;
-        if (!target->is_detached() && target->acknowledged() >= waiting.position) {
+        if (target->enabled() && !target->is_detached() && target->acknowledged() >= waiting.position) {
           answer.acknowledged = now;
         } else {
           done = false;

@@ -14,9 +14,10 @@ struct Cure {
 
 constexpr const char* kGrant =
     "Give the user the keys and the commands: ACL SETUSER <user> ~<key_prefix>* &<key_prefix>* +unlink +del +scan +publish "
-    "+ping +info +select +client|setname.";
+    "+ping +info +auth +select +client|setname. It is tried again within 30 s, or at once by SELECT pg_reload_conf().";
 constexpr const char* kWrongPassword =
-    "Correct the user mapping: ALTER USER MAPPING FOR CURRENT_USER SERVER ... OPTIONS (SET password '...').";
+    "Correct the user mapping: ALTER USER MAPPING FOR CURRENT_USER SERVER ... OPTIONS (SET password '...'); its username too, if it has "
+    "one. In place of CURRENT_USER stands PUBLIC, or another role, if the mapping is its.";
 constexpr const char* kNoPasswordSet = "The server has no password: drop the options of the user mapping, or set requirepass.";
 constexpr const char* kWrongDatabase =
     "The server has no database of that number: correct the end of the option \"url\", or raise \"databases\" of the server.";

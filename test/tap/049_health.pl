@@ -84,7 +84,7 @@ $node->command_ok([ 'psql', '-XqAt', '-d', $node->connstr('postgres'), '-U', 'wa
 # --- By hand
 
 sql(q(SELECT pause_cache_invalidation('cache')));
-becomes('degraded', qr/server "cache" is paused by hand since .* SELECT resume_cache_invalidation\('cache'\)/s, 'a pause');
+becomes('degraded', qr/server "cache" is paused by hand since .* SELECT public\.resume_cache_invalidation\('cache'\)$/s, 'a pause');
 sql(q(SELECT resume_cache_invalidation('cache')));
 heals('a pause');
 sql('ALTER EVENT TRIGGER cache_invalidate_note_rewrite DISABLE');

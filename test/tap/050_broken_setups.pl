@@ -31,12 +31,15 @@ sub shows {
     return $sound;
 }
 
+sub test_of { return sql("SELECT test_cache_invalidation('$_[0]')") }
+
 sub works {
     my ($what) = @_;
     shows('ok', qr/$/, "$what, put right");
     $redis->fill('item:1');
     as_app('UPDATE item SET version = version + 1 WHERE id = 1');
-    return ok($redis->wait_gone('item:1'), "$what, put right: a key is deleted");
+    ok($redis->wait_gone('item:1'), "$what, put right: a key is deleted");
+    return like(test_of('item'), qr/"success":true/, "$what, put right: test_cache_invalidation() succeeds");
 }
 
 my $url = $redis->url;
@@ -97,6 +100,7 @@ my @setups = (
         broken  => sub { sql('REVOKE USAGE ON FOREIGN SERVER cache FROM app') },
         status  => 'degraded',
         problem => qr/trigger "cache_invalidation_item" of table public\.item: .*GRANT USAGE ON FOREIGN SERVER "?cache"? TO "?app"?/,
+        test    => qr/"success":false,"message":"[^"]*a trigger of the table has a problem.*GRANT USAGE/,
         cure    => sub { sql('GRANT USAGE ON FOREIGN SERVER cache TO app') }
     },
     {   what    => 'a disabled trigger',
@@ -108,11 +112,18 @@ my @setups = (
     {   what    => 'a column that is gone, and the trigger with it',
         broken  => sub { as_app('ALTER TABLE item RENAME COLUMN title TO old_title; ALTER TABLE item DROP COLUMN id CASCADE') },
         status  => 'ok',
-        problem => qr/no table has a trigger that calls notify_cache_invalidation\(\): nothing is captured\. SELECT enable_cache_invalidation/,
+        problem => qr/no table has a trigger that calls notify_cache_invalidation\(\): nothing is captured\. CREATE TRIGGER, or SELECT public\.enable_cache_invalidation\('tasks'/,
         cure    => sub {
             as_app('ALTER TABLE item ADD COLUMN id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY');
             as_app(q(SELECT enable_cache_invalidation('item', keys => 'item:{id}')));
         }
+    },
+    {   what    => 'a server that was disabled for a while',
+        broken  => sub { sql(q(ALTER SERVER cache OPTIONS (ADD enabled 'false'))) },
+        status  => 'ok',
+        problem => qr/server "cache" is disabled: nothing is deleted there.*reset_cache\(\) follows: ALTER SERVER cache OPTIONS \(SET enabled 'true'\)/,
+        test    => qr/"success":false.*"target":"cache","success":false,[^}]*enabled/,
+        cure    => sub { sql(q(ALTER SERVER cache OPTIONS (SET enabled 'true'))); sql('SELECT public.reset_cache()') }
     },
     {   what    => 'no server',
         broken  => sub { sql('DROP SERVER cache CASCADE') },
@@ -126,7 +137,7 @@ my @setups = (
     {   what    => 'a pause that was forgotten',
         broken  => sub { sql('SELECT pause_cache_invalidation()') },
         status  => 'degraded',
-        problem => qr/everything is paused by hand since .*SELECT resume_cache_invalidation\(\)/,
+        problem => qr/everything is paused by hand since .*SELECT public\.resume_cache_invalidation\(\)/,
         cure    => sub { sql('SELECT resume_cache_invalidation()') }
     },
 );
@@ -134,6 +145,7 @@ my @setups = (
 for my $setup (@setups) {
     $setup->{broken}->();
     shows($setup->{status}, $setup->{problem}, $setup->{what});
+    like(test_of('item'), $setup->{test}, "$setup->{what}: test_cache_invalidation() says it too") if $setup->{test};
     $setup->{cure}->();
     works($setup->{what});
 }
