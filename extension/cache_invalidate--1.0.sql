@@ -492,7 +492,7 @@ END;
 REVOKE ALL ON FUNCTION @extschema@.get_cache_invalidation_health() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION @extschema@.get_cache_invalidation_health() TO pg_monitor;
 COMMENT ON FUNCTION @extschema@.get_cache_invalidation_health() IS
-  'One row: status (ok; degraded: something is late, wider than need be, or at risk; down: nothing is delivered), the worker (pid, since when, how often it was started), the last delivery, lag (seconds since the oldest commit that some server or listener lacks; in transactions; null without a worker), bytes of the journal and what keeps it, servers that are up and that are enabled, the state of each, triggers and those of them with problems, and the problems, each with its cure.';
+  'One row: status (ok; degraded: something is late, wider than need be, or at risk; down: nothing is delivered, and nobody paused it), the worker (pid, since when, how often it was started), the last delivery, lag (seconds since the oldest commit that some server or listener lacks; in transactions; null without a worker), bytes of the journal and what keeps it, servers that are up and that are enabled, the state of each, triggers and those of them with problems, and the problems, each with its cure.';
 
 CREATE FUNCTION @extschema@.check_cache_invalidation(tolerated text DEFAULT 'degraded') RETURNS text
   LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'cache_invalidate_check';
