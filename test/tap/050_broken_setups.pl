@@ -150,6 +150,11 @@ for my $setup (@setups) {
     works($setup->{what});
 }
 
+# --- Who is granted the test needs nothing else
+
+sql('GRANT EXECUTE ON FUNCTION test_cache_invalidation(text, uuid) TO app');
+like(as_app("SELECT test_cache_invalidation('item')"), qr/"success":true/, 'a role that is granted the test may run it');
+
 # --- No free process, and no preloading: these need a restart
 
 # One of them is the server's own.
