@@ -219,3 +219,6 @@ ISOLATION = \
 	paths \
 	table_changes \
 	two_phase
+
+# Builds of the module that tests load instead of what is installed: see scripts/variant.
+TEST_VARIANTS = crash_points

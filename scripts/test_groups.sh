@@ -22,6 +22,12 @@ copy_tree() {
   # The documents, and the names of all files, for what they say of them.
   find . \( -name .git -o -name build \) -prune -o -type f -print >"$WORK/files"
   grep '\.md$' "$WORK/files" | tr '\n' '\0' | xargs -0 cp --parents -t "$WORK"
+  for name in $(list TEST_VARIANTS); do
+    if [ -f "build/variants/$name/cache_invalidate.so" ]; then
+      mkdir -p "$WORK/variants"
+      cp "build/variants/$name/cache_invalidate.so" "$WORK/variants/$name.so"
+    fi
+  done
   for name in $(list REGRESS); do : >>"$WORK/expected/$name.out"; done
   for name in $(list ISOLATION); do : >>"$WORK/test/isolation/expected/$name.out"; done
   chown -R "$SERVER_USER" "$WORK"
