@@ -12,7 +12,7 @@
 namespace cache_invalidate::admin {
 namespace {
 
-std::string create_anew(const ListedTrigger& trigger, const char* how) {
+std::string create_anew(const capture::FoundTrigger& trigger, const char* how) {
   return std::string("DROP TRIGGER ") + trigger.quoted + " ON " + trigger.quoted_table + " and create it again " + how;
 }
 
@@ -22,7 +22,7 @@ std::string quoted(const std::string& name) {
   return text;
 }
 
-Finding check_firing(const ListedTrigger& trigger) {
+Finding check_firing(const capture::FoundTrigger& trigger) {
   if (trigger.enabled == TRIGGER_DISABLED) {
     return {"it is disabled", std::string("ALTER TABLE ") + trigger.quoted_table + " ENABLE TRIGGER " + trigger.quoted};
   }
@@ -72,10 +72,10 @@ AttrNumber find_column(Oid table, const std::string& name, bool& is_virtual) {
 }
 
 // The paths that can be resolved, and those of which it cannot be told without waiting.
-Finding check_paths(const ListedTrigger& trigger, const std::vector<core::ColumnPath>& paths, core::TableFacts& facts) {
+Finding check_paths(const capture::FoundTrigger& trigger, const std::vector<core::ColumnPath>& paths, core::TableFacts& facts) {
   Finding found;
   const char* failure = pg::attempt([&] {
-    Relation table = ConditionalLockRelationOid(trigger.table, AccessShareLock) ? try_relation_open(trigger.table, NoLock) : nullptr;
+    Relation table = ConditionalLockRelationOid(trigger.relation, AccessShareLock) ? try_relation_open(trigger.relation, NoLock) : nullptr;
     capture::ForeignSteps steps;
     for (const core::ColumnPath& path : paths) {
       if (table != nullptr) {
@@ -96,8 +96,6 @@ Finding check_paths(const ListedTrigger& trigger, const std::vector<core::Column
 }
 
 }  // namespace
-
-std::vector<std::string> ListedTrigger::arguments() const { return std::vector<std::string>(argument, argument + count); }
 
 RuleCheck::RuleCheck(Oid wrapper) {
   Relation catalog = nullptr;
@@ -144,13 +142,13 @@ const std::vector<bool>& RuleCheck::usable_by(Oid owner) {
   return usable_.emplace(owner, std::move(usable)).first->second;
 }
 
-Finding RuleCheck::check_columns(const ListedTrigger& trigger, const core::RuleSpec& spec) const {
+Finding RuleCheck::check_columns(const capture::FoundTrigger& trigger, const core::RuleSpec& spec) const {
   core::TableFacts facts;
   facts.schema = trigger.schema;
-  facts.table = trigger.table_name;
+  facts.table = trigger.table;
   for (const std::string& name : named_columns(spec)) {
     bool is_virtual = false;
-    const AttrNumber number = find_column(trigger.table, name, is_virtual);
+    const AttrNumber number = find_column(trigger.relation, name, is_virtual);
     if (is_virtual) {
       return {"column \"" + name + "\" of table \"" + facts.table + "\" is a virtual generated column: its value does not exist when the trigger fires",
               "Make it STORED, or name the columns that it is computed from."};
@@ -167,7 +165,7 @@ Finding RuleCheck::check_columns(const ListedTrigger& trigger, const core::RuleS
   return {bound.error().message, create_anew(trigger, "with columns that the table has")};
 }
 
-Finding RuleCheck::check_servers(const ListedTrigger& trigger, const core::RuleSpec& spec) {
+Finding RuleCheck::check_servers(const capture::FoundTrigger& trigger, const core::RuleSpec& spec) {
   std::vector<const Server*> named;
   for (const std::string& name : spec.servers) {
     const Server* server = find(pg::from_utf8_anyhow(name.c_str()));
@@ -221,7 +219,7 @@ Finding RuleCheck::check_sending(const core::RuleSpec& spec, const std::vector<c
           "CREATE SERVER ... FOREIGN DATA WRAPPER cache_invalidate, or enable one with ALTER SERVER ... OPTIONS (SET enabled 'true')"};
 }
 
-Finding RuleCheck::check(const ListedTrigger& trigger, const core::RuleSpec& spec, const core::Error* mistake) {
+Finding RuleCheck::check(const capture::FoundTrigger& trigger, const core::RuleSpec& spec, const core::Error* mistake) {
   Finding found = check_firing(trigger);
   if (found.problem.empty() && mistake != nullptr) {
     found = {mistake->detail.empty() ? mistake->message : mistake->message + ": " + mistake->detail,

@@ -8,29 +8,13 @@
 #include <unordered_map>
 #include <vector>
 
+#include "capture/all_triggers.hpp"
 #include "core/rule.hpp"
 #include "delivery/target_options.hpp"
 
 #include "pg/postgres.hpp"
 
 namespace cache_invalidate::admin {
-
-// A trigger of ours that is no partition's clone, as the catalogs have it. Names and arguments are UTF-8; plain data.
-struct ListedTrigger {
-  Oid oid;
-  Oid table;
-  Oid owner;              // of the table
-  std::int16_t type;
-  char enabled;
-  const char* name;
-  const char* table_name;
-  const char* schema;
-  const char* quoted;     // the trigger's name and the table's, as statements spell them
-  const char* quoted_table;
-  std::vector<std::string> arguments() const;
-  int count;
-  const char** argument;
-};
 
 // Both are UTF-8. No problem: both are empty.
 struct Finding {
@@ -45,7 +29,7 @@ class RuleCheck {
 
   // `spec`: what can be used of the arguments; `mistake`: what is wrong with the others, or nullptr. Cancel and lack of memory
   // are raised.
-  Finding check(const ListedTrigger& trigger, const core::RuleSpec& spec, const core::Error* mistake);
+  Finding check(const capture::FoundTrigger& trigger, const core::RuleSpec& spec, const core::Error* mistake);
 
  private:
   struct Server {
@@ -54,8 +38,8 @@ class RuleCheck {
     bool enabled;
     bool publishes;
   };
-  Finding check_columns(const ListedTrigger& trigger, const core::RuleSpec& spec) const;
-  Finding check_servers(const ListedTrigger& trigger, const core::RuleSpec& spec);
+  Finding check_columns(const capture::FoundTrigger& trigger, const core::RuleSpec& spec) const;
+  Finding check_servers(const capture::FoundTrigger& trigger, const core::RuleSpec& spec);
   Finding check_sending(const core::RuleSpec& spec, const std::vector<const Server*>& reached) const;
   const Server* find(const std::string& name) const;
   const std::vector<bool>& usable_by(Oid owner);

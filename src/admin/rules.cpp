@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "admin/row.hpp"
 #include "admin/rule_check.hpp"
 #include "capture/all_triggers.hpp"
 #include "capture/table_changes.hpp"
@@ -15,71 +16,6 @@
 
 namespace cache_invalidate::admin {
 namespace {
-
-// ---- What the catalogs have
-
-struct TriggerList {
-  ListedTrigger* first = nullptr;
-  int count = 0;
-  int room = 0;
-
-  void add(const ListedTrigger& trigger) {
-    if (count == room) {
-      room = Max(64, room * 2);
-      const Size size = sizeof(ListedTrigger) * static_cast<Size>(room);
-      first = static_cast<ListedTrigger*>(first == nullptr ? palloc_extended(size, MCXT_ALLOC_HUGE) : repalloc_huge(first, size));
-    }
-    first[count++] = trigger;
-  }
-};
-
-// False: the table is just being dropped.
-bool read_table(ListedTrigger& trigger, const char* name) {
-  HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(trigger.table));
-  if (!HeapTupleIsValid(tuple)) return false;
-  auto* row = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
-  const char* table = pstrdup(NameStr(row->relname));
-  const char* schema = get_namespace_name(row->relnamespace);
-  trigger.owner = row->relowner;
-  ReleaseSysCache(tuple);
-  if (schema == nullptr) return false;
-  trigger.name = pg::to_utf8_anyhow(name);
-  trigger.table_name = pg::to_utf8_anyhow(table);
-  trigger.schema = pg::to_utf8_anyhow(schema);
-  trigger.quoted = pg::to_utf8_anyhow(quote_identifier(name));
-  trigger.quoted_table = pg::to_utf8_anyhow(quote_qualified_identifier(schema, table));
-  return true;
-}
-
-// In memory of the current context.
-TriggerList list_triggers() {
-  TriggerList found;
-  Oid ours = InvalidOid;
-  Oid other = InvalidOid;
-  Relation catalog = table_open(TriggerRelationId, AccessShareLock);
-  SysScanDesc scan = systable_beginscan(catalog, InvalidOid, false, nullptr, 0, nullptr);
-  while (HeapTuple tuple = systable_getnext(scan)) {
-    const auto* row = reinterpret_cast<Form_pg_trigger>(GETSTRUCT(tuple));
-    if (row->tgisinternal || OidIsValid(row->tgparentid) || row->tgfoid == other) continue;
-    if (row->tgfoid != ours) {
-      const bool is_ours = pg::is_trigger_function(row->tgfoid);
-      (is_ours ? ours : other) = row->tgfoid;
-      if (!is_ours) continue;
-    }
-    ListedTrigger trigger{};
-    trigger.oid = row->oid;
-    trigger.table = row->tgrelid;
-    trigger.type = row->tgtype;
-    trigger.enabled = row->tgenabled;
-    if (!read_table(trigger, pstrdup(NameStr(row->tgname)))) continue;
-    trigger.count = row->tgnargs;
-    trigger.argument = capture::read_trigger_arguments(tuple, RelationGetDescr(catalog));
-    found.add(trigger);
-  }
-  systable_endscan(scan);
-  table_close(catalog, AccessShareLock);
-  return found;
-}
 
 // ---- What the board has
 
@@ -128,33 +64,6 @@ class CountedTriggers {
 
 // ---- Rows
 
-// Collects the columns of one row in order; text is UTF-8.
-class Row {
- public:
-  void add(Datum value, bool is_null = false) {
-    Assert(count_ < kMost);
-    values_[count_] = value;
-    nulls_[count_++] = is_null;
-  }
-  void add_text(const std::string& text) { add(datum_of(text)); }
-  void add_text_or_null(const std::string* text) { add(text == nullptr ? Datum(0) : datum_of(*text), text == nullptr); }
-  void add_count(std::uint64_t count, bool is_known) { add(Int64GetDatum(static_cast<int64>(count)), !is_known); }
-  void add_list(const std::vector<std::string>& list) {
-    auto* elements = static_cast<Datum*>(palloc(sizeof(Datum) * std::max<std::size_t>(list.size(), 1)));
-    for (std::size_t i = 0; i < list.size(); ++i) elements[i] = datum_of(list[i]);
-    add(PointerGetDatum(construct_array(elements, static_cast<int>(list.size()), TEXTOID, -1, false, TYPALIGN_INT)));
-  }
-  void store(ReturnSetInfo& result) { tuplestore_putvalues(result.setResult, result.setDesc, values_, nulls_); }
-
- private:
-  static constexpr int kMost = 20;
-  static Datum datum_of(const std::string& text) { return CStringGetTextDatum(pg::from_utf8_anyhow(text.c_str())); }
-
-  Datum values_[kMost];
-  bool nulls_[kMost];
-  int count_ = 0;
-};
-
 std::string_view trimmed(std::string_view text) {
   while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
   while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
@@ -162,7 +71,7 @@ std::string_view trimmed(std::string_view text) {
 }
 
 // The values of all arguments of this name, as they were written.
-std::vector<std::string> values_of(const ListedTrigger& trigger, std::string_view name) {
+std::vector<std::string> values_of(const capture::FoundTrigger& trigger, std::string_view name) {
   std::vector<std::string> values;
   for (int i = 0; i < trigger.count; ++i) {
     const std::string_view argument(trigger.argument[i]);
@@ -190,12 +99,13 @@ const char* format_name(core::Format format) {
   return "record";
 }
 
-void add_rule(Row& row, const ListedTrigger& trigger, const core::RuleSpec& spec) {
+void add_rule(Row& row, const capture::FoundTrigger& trigger, const core::RuleSpec& spec) {
   const auto add_single = [&](const char* name) {
     const std::vector<std::string> values = values_of(trigger, name);
-    row.add_text_or_null(values.empty() ? nullptr : &values.front());
+    row.add_utf8(values.empty() ? nullptr : &values.front());
   };
-  row.add_text(spec.has_resource ? spec.resource : std::string(trigger.table_name));
+  const std::string resource = spec.has_resource ? spec.resource : trigger.table;
+  row.add_utf8(&resource);
   row.add_list(values_of(trigger, "key"));
   row.add_list(values_of(trigger, "pattern"));
   add_single("id");
@@ -214,7 +124,7 @@ void add_counts(Row& row, const CountedTriggers& counted, Oid trigger) {
   row.add_count(sum.changes, is_known);
   row.add_count(sum.items, is_known);
   row.add_count(sum.widened, is_known);
-  row.add(TimestampTzGetDatum(sum.last_fired), !is_known || sum.last_fired == 0);
+  row.add_time(is_known ? sum.last_fired : 0);
 }
 
 }  // namespace
@@ -226,14 +136,14 @@ CACHE_INVALIDATE_FUNCTION(rules) {
   if (extension == nullptr) return Datum(0);
   const Oid wrapper = extension->wrapper;
   journal::Board* board = journal::attach_board();
-  const TriggerList triggers = list_triggers();
+  const capture::FoundTriggers triggers = capture::find_triggers(capture::Which::no_clones);
   const CountedTriggers counted(board);
   RuleCheck checks(wrapper);
   MemoryContext own = nullptr;
   pg::guarded([&] { own = AllocSetContextCreate(CurrentMemoryContext, "cache_invalidate rules", ALLOCSET_DEFAULT_SIZES); });
   const MemoryContext outer = MemoryContextSwitchTo(own);
   for (int i = 0; i < triggers.count; ++i) {
-    const ListedTrigger& trigger = triggers.first[i];
+    const capture::FoundTrigger& trigger = triggers.first[i];
     const std::vector<std::string> arguments = trigger.arguments();
     const core::Result<core::RuleSpec> parsed = core::parse_rule(arguments);
     std::string problem;
@@ -245,8 +155,8 @@ CACHE_INVALIDATE_FUNCTION(rules) {
       Row row;
       row.add(ObjectIdGetDatum(trigger.oid));
       add_rule(row, trigger, spec);
-      row.add_text_or_null(found.problem.empty() ? nullptr : &found.problem);
-      row.add_text_or_null(found.cure.empty() ? nullptr : &found.cure);
+      row.add_utf8(found.problem.empty() ? nullptr : &found.problem);
+      row.add_utf8(found.cure.empty() ? nullptr : &found.cure);
       add_counts(row, counted, trigger.oid);
       row.store(result);
       MemoryContextReset(own);

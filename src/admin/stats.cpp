@@ -136,7 +136,7 @@ CACHE_INVALIDATE_FUNCTION(targets) {
     row.add_time(status.oldest_owed);
     row.add_count(&status.batches_owed);
     row.add_count(&status.retried);
-    tuplestore_putvalues(result->setResult, result->setDesc, row.values(), row.nulls());
+    row.store(*result);
   }
   return Datum(0);
 }

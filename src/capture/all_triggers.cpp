@@ -1,7 +1,6 @@
 #include "capture/all_triggers.hpp"
 
 #include <algorithm>
-#include <vector>
 
 #include "pg/extension.hpp"
 #include "pg/text.hpp"
@@ -10,40 +9,65 @@ namespace cache_invalidate::capture {
 namespace {
 
 // False: the table is just being dropped.
-bool read_table(Oid table, FoundTrigger& trigger) {
+bool read_table(Oid table, const char* name, FoundTrigger& trigger) {
   HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
   if (!HeapTupleIsValid(tuple)) return false;
   auto* row = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
+  const char* table_name = pstrdup(NameStr(row->relname));
+  const char* schema = get_namespace_name(row->relnamespace);
   trigger.relation = table;
   trigger.owner = row->relowner;
-  trigger.table = pg::to_utf8_anyhow(pstrdup(NameStr(row->relname)));
-  const char* schema = get_namespace_name(row->relnamespace);
-  trigger.schema = schema == nullptr ? "" : pg::to_utf8_anyhow(schema);
   ReleaseSysCache(tuple);
+  if (schema == nullptr) return false;
+  trigger.name = pg::to_utf8_anyhow(name);
+  trigger.table = pg::to_utf8_anyhow(table_name);
+  trigger.schema = pg::to_utf8_anyhow(schema);
+  trigger.quoted = pg::to_utf8_anyhow(quote_identifier(name));
+  trigger.quoted_table = pg::to_utf8_anyhow(quote_qualified_identifier(schema, table_name));
   return true;
 }
 
-}  // namespace
-
 // One after the other, each ended by NUL.
-const char** read_trigger_arguments(HeapTuple tuple, TupleDesc descriptor) {
-  const int count = reinterpret_cast<Form_pg_trigger>(GETSTRUCT(tuple))->tgnargs;
-  auto** arguments = static_cast<const char**>(palloc(sizeof(const char*) * static_cast<Size>(Max(count, 1))));
+void read_arguments(HeapTuple tuple, TupleDesc descriptor, FoundTrigger& trigger) {
+  trigger.count = reinterpret_cast<Form_pg_trigger>(GETSTRUCT(tuple))->tgnargs;
+  trigger.argument = static_cast<const char**>(palloc(sizeof(const char*) * static_cast<Size>(Max(trigger.count, 1))));
   bool is_null;
   const Datum packed = heap_getattr(tuple, Anum_pg_trigger_tgargs, descriptor, &is_null);
   const char* argument = is_null ? "" : VARDATA_ANY(DatumGetByteaPCopy(packed));
-  for (int i = 0; i < count; ++i) {
-    arguments[i] = pg::to_utf8_anyhow(argument);
+  for (int i = 0; i < trigger.count; ++i) {
+    trigger.argument[i] = pg::to_utf8_anyhow(argument);
     argument += strlen(argument) + 1;
   }
-  return arguments;
 }
+
+bool is_wanted(const FormData_pg_trigger& row, Which which) {
+  if (which == Which::enabled) return row.tgenabled != TRIGGER_DISABLED;
+  return !row.tgisinternal && !OidIsValid(row.tgparentid);
+}
+
+// Remembers what the last two functions were: of thousands of triggers most call the same ones.
+class OurFunction {
+ public:
+  bool is(Oid function) {
+    if (function == other_) return false;
+    if (function == ours_) return true;
+    const bool is_ours = pg::is_trigger_function(function);
+    (is_ours ? ours_ : other_) = function;
+    return is_ours;
+  }
+
+ private:
+  Oid ours_ = InvalidOid;
+  Oid other_ = InvalidOid;
+};
+
+}  // namespace
 
 void FoundTriggers::add(const FoundTrigger& trigger) {
   if (count == room) {
     room = Max(16, room * 2);
     const Size size = sizeof(FoundTrigger) * static_cast<Size>(room);
-    first = static_cast<FoundTrigger*>(first == nullptr ? palloc(size) : repalloc(first, size));
+    first = static_cast<FoundTrigger*>(first == nullptr ? palloc_extended(size, MCXT_ALLOC_HUGE) : repalloc_huge(first, size));
   }
   first[count++] = trigger;
 }
@@ -55,20 +79,21 @@ const FoundTrigger* FoundTriggers::find(Oid oid) const {
   return found != end && found->oid == oid ? found : nullptr;
 }
 
-FoundTriggers find_triggers() {
+FoundTriggers find_triggers(Which which) {
   FoundTriggers found;
+  OurFunction our_function;
   Relation catalog = table_open(TriggerRelationId, AccessShareLock);
   SysScanDesc scan = systable_beginscan(catalog, InvalidOid, false, nullptr, 0, nullptr);
   while (HeapTuple tuple = systable_getnext(scan)) {
     const auto* row = reinterpret_cast<Form_pg_trigger>(GETSTRUCT(tuple));
-    if (row->tgenabled == TRIGGER_DISABLED || !pg::is_trigger_function(row->tgfoid)) continue;
+    if (!is_wanted(*row, which) || !our_function.is(row->tgfoid)) continue;
     FoundTrigger trigger{};
     trigger.oid = row->oid;
     trigger.parent = row->tgparentid;
-    trigger.name = pg::to_utf8_anyhow(pstrdup(NameStr(row->tgname)));
-    if (!read_table(row->tgrelid, trigger)) continue;
-    trigger.count = row->tgnargs;
-    trigger.arguments = read_trigger_arguments(tuple, RelationGetDescr(catalog));
+    trigger.type = row->tgtype;
+    trigger.enabled = row->tgenabled;
+    if (!read_table(row->tgrelid, pstrdup(NameStr(row->tgname)), trigger)) continue;
+    read_arguments(tuple, RelationGetDescr(catalog), trigger);
     found.add(trigger);
   }
   systable_endscan(scan);
@@ -83,7 +108,7 @@ bool is_repeated(const FoundTriggers& all, const FoundTrigger& trigger, bool by_
 }
 
 core::RuleSpec usable_arguments(const FoundTrigger& trigger, std::string& problem) {
-  return core::parse_usable(std::vector<std::string>(trigger.arguments, trigger.arguments + trigger.count), problem);
+  return core::parse_usable(trigger.arguments(), problem);
 }
 
 }  // namespace cache_invalidate::capture

@@ -1,8 +1,10 @@
-// All triggers of the database that call notify_cache_invalidation(), as the catalogs have them: for what is asked for
-// by hand, and not by a change of a row.
+// The triggers of the database that call notify_cache_invalidation(), as the catalogs have them: for what is asked for
+// by hand, and not by a change of a row, and for views.
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "core/rule.hpp"
 
@@ -10,17 +12,22 @@
 
 namespace cache_invalidate::capture {
 
-// The texts are UTF-8.
+// Plain data; the texts are UTF-8.
 struct FoundTrigger {
   Oid oid;
   Oid parent;  // InvalidOid: it is no partition's clone
   Oid relation;
   Oid owner;   // of its table
+  std::int16_t type;
+  char enabled;
   const char* name;
   const char* table;
   const char* schema;
+  const char* quoted;  // the trigger's name and the table's, as statements spell them
+  const char* quoted_table;
   int count;
-  const char** arguments;
+  const char** argument;
+  std::vector<std::string> arguments() const { return std::vector<std::string>(argument, argument + count); }
 };
 
 // In memory of the context that they were found in, in the order of their numbers.
@@ -33,11 +40,13 @@ struct FoundTriggers {
   const FoundTrigger* find(Oid oid) const;
 };
 
-// All that may fire, in whatever session. Locks no table. May raise an error.
-FoundTriggers find_triggers();
+enum class Which {
+  enabled,   // all that may fire, in whatever session; clones too
+  no_clones  // all that somebody made, disabled ones too
+};
 
-// The arguments of a row of pg_trigger, as many as it says.
-const char** read_trigger_arguments(HeapTuple tuple, TupleDesc descriptor);
+// Locks no table. May raise an error.
+FoundTriggers find_triggers(Which which);
 
 // A clone that goes where the trigger goes that it was cloned from: everywhere, or if `by_owner` where the owner of
 // its table may.

@@ -179,7 +179,7 @@ int note_resource(const char* resource, Jsonb* scope) {
   FoundTriggers triggers;
   int level = 0;
   pg::guarded([&] {
-    triggers = find_triggers();
+    triggers = find_triggers(Which::enabled);
     level = GetCurrentTransactionNestLevel();
   });
   int noted = 0;

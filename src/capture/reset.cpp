@@ -60,7 +60,7 @@ void note_reset(const char* reason, Reset what) {
   FoundTriggers triggers;
   int level = 0;
   pg::guarded([&] {
-    triggers = find_triggers();
+    triggers = find_triggers(Which::enabled);
     level = GetCurrentTransactionNestLevel();
   });
   for (int i = 0; i < triggers.count; ++i) {
