@@ -171,7 +171,7 @@ UNIT_TESTS = \
 	test/unit/template_test.cpp \
 	test/unit/watermark_test.cpp
 # test/fuzz/NAME.cpp with test/fuzz/corpus/NAME. Fuzzed by "make fuzz"; the unit tests replay the corpus.
-FUZZ_TARGETS = arguments templates urls payloads replies
+FUZZ_TARGETS = arguments templates urls payloads replies batches watermarks
 UNIT_EXTRA_SRCS = \
 	src/delivery/sweep.cpp \
 	src/delivery/target_options.cpp \

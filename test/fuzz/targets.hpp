@@ -20,12 +20,15 @@ void templates(std::string_view input);  // of keys, payloads and channels: what
 void urls(std::string_view input);       // of servers
 void payloads(std::string_view input);   // argument "payload" up to the first NUL; then a value
 void replies(std::string_view input);    // of a server; the first byte says in what pieces they come
+void batches(std::string_view input);    // a row of the journal: what a transaction made stale
+void watermarks(std::string_view input); // a row of the journal: what has been delivered
 
 struct Target {
   const char* name;  // of the folder with its corpus, too
   void (*run)(std::string_view);
 };
 inline constexpr Target kTargets[] = {
-    {"arguments", arguments}, {"templates", templates}, {"urls", urls}, {"payloads", payloads}, {"replies", replies}};
+    {"arguments", arguments}, {"templates", templates}, {"urls", urls},            {"payloads", payloads},
+    {"replies", replies},     {"batches", batches},     {"watermarks", watermarks}};
 
 }  // namespace cache_invalidate::fuzz
