@@ -107,7 +107,8 @@ DELIVERY_SRCS = \
 	src/delivery/target_publish.cpp \
 	src/delivery/waiter.cpp \
 	src/delivery/worker.cpp \
-	src/delivery/worker_role.cpp
+	src/delivery/worker_role.cpp \
+	src/delivery/worker_sight.cpp
 ADMIN_SRCS = \
 	src/admin/condition.cpp \
 	src/admin/attach.cpp \

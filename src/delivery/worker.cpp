@@ -5,13 +5,13 @@
 
 #include "capture/reset.hpp"
 #include "delivery/pauses.hpp"
-#include "delivery/presence.hpp"
 #include "delivery/progress.hpp"
 #include "delivery/ring_only.hpp"
 #include "delivery/segment_keeper.hpp"
 #include "delivery/signals.hpp"
 #include "delivery/transactions.hpp"
 #include "delivery/waiter.hpp"
+#include "delivery/worker_sight.hpp"
 #include "journal/scan.hpp"
 #include "pg/background.hpp"
 #include "pg/guard.hpp"
@@ -288,40 +288,6 @@ void start_scans() {
   }
 }
 
-// What pg_stat_activity and the process title show of the worker.
-void show(TimestampTz now) {
-  Sight up;    // that are delivered to
-  Sight down;
-  const char* up_name = "";
-  const char* down_name = "";
-  bool is_paused = worker->pauses.all;
-  for (const auto& target : worker->dispatcher->targets()) {
-    if (!target->enabled()) continue;
-    is_paused = is_paused || target->is_paused();
-    const bool is_busy = !target->is_paused() && !target->is_down() && target->owed() > 0;
-    if (!is_busy && !target->is_down()) continue;
-    Sight& sight = is_busy ? up : down;
-    if (sight.servers++ > 0) continue;
-    sight.server = target->server();
-    (is_busy ? up_name : down_name) = target->definition().name.c_str();
-  }
-  up.doing = Sight::Doing::delivering;
-  down.doing = Sight::Doing::waiting_for_servers;
-  Sight other;
-  if (is_paused) other.doing = Sight::Doing::paused;
-  if (worker->feed->is_scanning()) {
-    other.doing = Sight::Doing::scanning;
-    worker->presence.update(other, "", now);
-  } else if (up.servers > 0) {
-    worker->presence.update(up, up_name, now);
-  } else if (down.servers > 0) {
-    worker->presence.update(down, down_name, now);
-  } else {
-    if (!worker->pauses.all && worker->dispatcher->has_messages()) other.doing = Sight::Doing::sending;
-    worker->presence.update(other, "", now);
-  }
-}
-
 long milliseconds_until(TimestampTz now, TimestampTz deadline) {
   return deadline <= now ? 0 : static_cast<long>((deadline - now + 999) / 1000);
 }
@@ -346,7 +312,7 @@ void run_cycle() {
   worker->dispatcher->publish_status();
   now = GetCurrentTimestamp();
   if (signalled) worker->board->last_delivery = now;
-  show(now);
+  show_work(worker->presence, *worker->dispatcher, worker->pauses, worker->feed->is_scanning(), now);
   const TimestampTz deadline =
       std::min({worker->dispatcher->deadline(now), worker->next_tick, worker->next_sweep, worker->presence.deadline()});
   const bool resets = worker->dispatcher->outbox().may_reset() && !worker->feed->is_scanning_for_all();
