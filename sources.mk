@@ -45,6 +45,7 @@ REDIS_SRCS = \
 
 # The rest knows the server, through src/pg.
 PG_SRCS = \
+	src/pg/crash_point.cpp \
 	src/pg/extension.cpp \
 	src/pg/guard.cpp \
 	src/pg/module.cpp \

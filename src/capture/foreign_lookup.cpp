@@ -4,6 +4,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "pg/crash_point.hpp"
 #include "pg/guard.hpp"
 
 namespace cache_invalidate::capture {
@@ -162,6 +163,7 @@ const Found* look_up(const ForeignStep& step, const Datum* values) {
       known.context = AllocSetContextCreate(TopMemoryContext, "cache_invalidate look-ups", ALLOCSET_DEFAULT_SIZES);
     }
     MemoryContext previous = MemoryContextSwitchTo(known.context);
+    CACHE_INVALIDATE_CRASH_POINT("capture.lookup", fails);
     fetch_from_all(step, values, &found);
     MemoryContextSwitchTo(previous);
   });

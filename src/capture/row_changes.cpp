@@ -6,6 +6,7 @@
 #include "capture/foreign_lookup.hpp"
 #include "core/expand.hpp"
 #include "core/payload_values.hpp"
+#include "pg/crash_point.hpp"
 #include "pg/settings.hpp"
 
 namespace cache_invalidate::capture {
@@ -125,10 +126,12 @@ void Noter::add_whole(std::size_t place, core::Source source) {
 void Noter::widen_if_crowded(std::size_t place, core::Source source) {
   if (!changes_.is_crowded(source, static_cast<std::uint32_t>(settings::max_items_per_transaction))) return;
   add_whole(place, core::kNoSource);
+  CACHE_INVALIDATE_CRASH_POINT("capture.widen", fails);
   changes_.widen(source, level_);
 }
 
 void Noter::add_keys(const core::Value* values) {
+  CACHE_INVALIDATE_CRASH_POINT("capture.widened", fails);
   std::string& key = scratch().text;
   const std::size_t keys = rule_.rule.keys.size();
   for (std::size_t i = 0; i < rule_.globs.size(); ++i) {

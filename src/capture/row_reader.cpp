@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "pg/crash_point.hpp"
 #include "pg/guard.hpp"
 #include "pg/text.hpp"
 
@@ -99,6 +100,7 @@ const char* call_output(const ColumnReader& reader, Datum datum, core::Value& va
     const PinnedSettings pinned;
     pg::guarded([&] {
       if (reader.heeds_locale) level = begin_locale();
+      CACHE_INVALIDATE_CRASH_POINT("capture.value", caught);
       const char* text = OutputFunctionCall(const_cast<FmgrInfo*>(&reader.output), datum);
       set_server_text(value, text, strlen(text));
       end_locale(level);

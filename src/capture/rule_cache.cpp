@@ -7,6 +7,7 @@
 #include "capture/table_facts.hpp"
 #include "capture/trigger_counts.hpp"
 #include "capture/vocabulary.hpp"
+#include "pg/crash_point.hpp"
 #include "pg/guard.hpp"
 #include "pg/text.hpp"
 
@@ -98,6 +99,7 @@ void bind(CompiledRule& compiled, Relation table, const Trigger& trigger) {
   Oid reported = InvalidOid;
   const char* context = nullptr;
   pg::guarded([&] {
+    CACHE_INVALIDATE_CRASH_POINT("capture.rule", fails);
     reported = reported_table(table);
     read_table_facts(table, facts);
     read_arguments(trigger, arguments);

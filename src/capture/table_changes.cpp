@@ -8,6 +8,7 @@
 #include "capture/transaction.hpp"
 #include "capture/trigger_counts.hpp"
 #include "pg/attempt.hpp"
+#include "pg/crash_point.hpp"
 #include "pg/extension.hpp"
 #include "pg/settings.hpp"
 #include "pg/text.hpp"
@@ -86,8 +87,10 @@ void note_table_change(Relation table, core::Operation operation) {
     for (const Trigger& trigger : triggers) {
       if (!fires_for_rows(trigger)) continue;
       current = &trigger;
+      CACHE_INVALIDATE_CRASH_POINT("capture.table", caught);
       const CompiledRule& rule = find_rule(table, trigger);
       count_table_change(rule, note_table(rule, operation, changes(), level), level);
+      CACHE_INVALIDATE_CRASH_POINT("capture.table.noted", caught);
     }
     changes_added();
   });

@@ -11,6 +11,7 @@
 #include "journal/segment.hpp"
 #include "journal/shared.hpp"
 #include "pg/clock.hpp"
+#include "pg/crash_point.hpp"
 #include "pg/extension.hpp"
 #include "pg/guard.hpp"
 #include "pg/settings.hpp"
@@ -48,7 +49,11 @@ void reset() noexcept {
   own.framed.clear();
   if (own.framed.capacity() > kKeptBytes) own.framed.shrink_to_fit();
   // After the hand-over, so that whoever sees it gone sees what was handed over.
-  if (own.xid != 0) journal::withdraw_transaction();
+  if (own.xid != 0) {
+    CACHE_INVALIDATE_CRASH_POINT("handover.withdraw", dies);
+    journal::withdraw_transaction();
+    CACHE_INVALIDATE_CRASH_POINT("handover.withdrawn", dies);
+  }
   own.xid = 0;
   own.time = 0;
   own.segment = -1;
@@ -68,8 +73,10 @@ bool encode(std::uint32_t from, bool part) {
   own.xid = U64FromFullTransactionId(GetTopFullTransactionId());
   // Later than the part before, whatever the clock says: the worker folds parts in this order.
   own.time = std::max(own.time + 1, pg::unix_microseconds(GetCurrentTimestamp()));
+  CACHE_INVALIDATE_CRASH_POINT("batch.encode", fails);
   own.writer.begin({own.xid, own.time, part}, vocabulary);
   own.changes.write(own.writer, from);
+  CACHE_INVALIDATE_CRASH_POINT("batch.encoded", fails);
   return !own.writer.chunk_ends().empty();
 }
 
@@ -81,9 +88,12 @@ bool append_to_journal() {
   const int segment = journal::lock_for_append(*extension, own.segment);
   extension = pg::extension();
   if (extension == nullptr) return false;
+  CACHE_INVALIDATE_CRASH_POINT("journal.announce", fails);
   journal::announce_transaction(own.xid);
+  CACHE_INVALIDATE_CRASH_POINT("journal.announced", fails);
   if (!journal::append(*extension, segment, own.writer.bytes(), own.writer.chunk_ends())) return false;
   own.segment = segment;
+  CACHE_INVALIDATE_CRASH_POINT("journal.appended", fails);
   return true;
 }
 
@@ -91,8 +101,11 @@ void spill() {
   State& own = state();
   const std::uint32_t from = own.changes.start_of(GetCurrentTransactionNestLevel());
   if (from == own.changes.size()) return;
+  CACHE_INVALIDATE_CRASH_POINT("spill", fails);
   if (encode(from, true) && append_to_journal()) own.spilled = own.journalled = true;
+  CACHE_INVALIDATE_CRASH_POINT("spill.written", fails);
   own.changes.forget(from);
+  CACHE_INVALIDATE_CRASH_POINT("spill.done", fails);
 }
 
 bool may_be_volatile() {
@@ -109,14 +122,23 @@ void flush(bool prepares) {
     own.is_volatile = !prepares && may_be_volatile() && journal::prepare_volatile_handover(own.xid, own.framed.size());
     if (!own.is_volatile && append_to_journal()) own.journalled = true;
   }
-  if (own.journalled || has_counts()) journal::prepare_handover();
+  if (own.journalled || has_counts()) {
+    journal::prepare_handover();
+    CACHE_INVALIDATE_CRASH_POINT("commit.flushed", fails);
+  }
 }
 
 void deliver(journal::HandoverKind kind) noexcept {
   State& own = state();
-  if (own.is_volatile) journal::hand_over(journal::HandoverKind::volatile_batch, own.xid, 0, own.framed);
+  if (own.is_volatile) {
+    CACHE_INVALIDATE_CRASH_POINT("ring_only.handover", dies);
+    journal::hand_over(journal::HandoverKind::volatile_batch, own.xid, 0, own.framed);
+    CACHE_INVALIDATE_CRASH_POINT("ring_only.handed_over", dies);
+  }
   if (own.journalled) {
+    CACHE_INVALIDATE_CRASH_POINT("handover", dies);
     journal::hand_over(kind, own.xid, static_cast<std::uint32_t>(own.segment), own.spilled ? std::string_view() : std::string_view(own.framed));
+    CACHE_INVALIDATE_CRASH_POINT("handover.done", dies);
   }
   publish_counts(own.changes);
   reset();
@@ -128,15 +150,20 @@ void on_transaction(XactEvent event, void* /*argument*/) {
       flush(false);
       break;
     case XACT_EVENT_PRE_PREPARE:
+      CACHE_INVALIDATE_CRASH_POINT("prepare.flush", fails);
       flush(true);
+      CACHE_INVALIDATE_CRASH_POINT("prepare.flushed", fails);
       break;
     case XACT_EVENT_COMMIT:
       deliver(journal::HandoverKind::batch);
       break;
     case XACT_EVENT_PREPARE:
+      CACHE_INVALIDATE_CRASH_POINT("prepare.handover", dies);
       deliver(journal::HandoverKind::prepared);
+      CACHE_INVALIDATE_CRASH_POINT("prepare.done", dies);
       break;
     case XACT_EVENT_ABORT:
+      CACHE_INVALIDATE_CRASH_POINT("abort", dies);
       reset();
       break;
     case XACT_EVENT_PARALLEL_PRE_COMMIT:
@@ -149,11 +176,13 @@ void on_transaction(XactEvent event, void* /*argument*/) {
 void on_savepoint(SubXactEvent event, SubTransactionId /*own*/, SubTransactionId /*parent*/, void* /*argument*/) {
   switch (event) {
     case SUBXACT_EVENT_ABORT_SUB:
+      CACHE_INVALIDATE_CRASH_POINT("savepoint.rollback", dies);
       state().changes.rollback(GetCurrentTransactionNestLevel());
       rollback_counts(GetCurrentTransactionNestLevel());
       forget_found();
       break;
     case SUBXACT_EVENT_COMMIT_SUB:
+      CACHE_INVALIDATE_CRASH_POINT("savepoint.release", dies);
       state().changes.release(GetCurrentTransactionNestLevel());
       release_counts(GetCurrentTransactionNestLevel());
       break;

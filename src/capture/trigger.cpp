@@ -6,6 +6,7 @@
 #include "capture/row_changes.hpp"
 #include "capture/transaction.hpp"
 #include "capture/trigger_counts.hpp"
+#include "pg/crash_point.hpp"
 #include "pg/guard.hpp"
 #include "pg/settings.hpp"
 
@@ -34,6 +35,7 @@ void check_call(FunctionCallInfo fcinfo) {
 }
 
 void capture_change(const TriggerData& data) {
+  CACHE_INVALIDATE_CRASH_POINT("capture.row", fails);
   const CompiledRule& rule = find_rule(data.tg_relation, *data.tg_trigger);
   const int level = GetCurrentTransactionNestLevel();
   RowChange change{operation_of(data.tg_event), nullptr, nullptr};
@@ -50,9 +52,11 @@ void capture_change(const TriggerData& data) {
       break;
     default:
       count_table_change(rule, note_table(rule, core::Operation::truncate, changes(), level), level);
+      CACHE_INVALIDATE_CRASH_POINT("capture.truncate.noted", fails);
       return;
   }
   count_row(rule, note_row(rule, change, changes(), level), level);
+  CACHE_INVALIDATE_CRASH_POINT("capture.row.noted", fails);
 }
 
 }  // namespace

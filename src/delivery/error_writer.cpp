@@ -7,6 +7,7 @@
 #include "delivery/retry.hpp"
 #include "delivery/signals.hpp"
 #include "pg/clock.hpp"
+#include "pg/crash_point.hpp"
 #include "pg/settings.hpp"
 
 namespace cache_invalidate::delivery {
@@ -37,14 +38,17 @@ bool ErrorWriter::write_folds(Which which, std::string& problem) {
   const bool committed = run_signal_transaction("writing the error log", &problem, [&](SignalTransaction&) {
     const pg::Extension* extension = pg::extension();
     if (extension == nullptr) return;
+    CACHE_INVALIDATE_CRASH_POINT("errors.write", caught);
     ErrorTable table(*extension);
     refusal = table.problem();
     for (std::size_t i = 0; refusal == nullptr && i < folds.size(); ++i) {
       if (may_insert || folds[i]->row != 0) rows[i] = write_fold(table, *folds[i], may_insert);
     }
+    CACHE_INVALIDATE_CRASH_POINT("errors.inserted", caught);
     table.close();
   });
   if (!committed) return false;
+  CACHE_INVALIDATE_CRASH_POINT("errors.committed", fails);
   std::uint64_t written = 0;
   for (std::size_t i = 0; i < folds.size(); ++i) {
     if (rows[i] == 0) continue;
@@ -94,6 +98,7 @@ void ErrorWriter::tidy(TimestampTz now) {
   const bool committed = run_signal_transaction("tidying the error log", &problem, [&](SignalTransaction&) {
     const pg::Extension* extension = pg::extension();
     if (extension == nullptr) return;
+    CACHE_INVALIDATE_CRASH_POINT("errors.tidy", caught);
     ErrorTable table(*extension);
     if (table.problem() == nullptr) more = table.remove_old(before, settings::error_log_limit, kMostAtOnce);
     table.close();

@@ -7,6 +7,7 @@
 #include "journal/handover.hpp"
 #include "journal/scan.hpp"
 #include "pg/clock.hpp"
+#include "pg/crash_point.hpp"
 #include "pg/xid.hpp"
 
 namespace cache_invalidate::delivery {
@@ -21,6 +22,7 @@ void Feed::begin_full_scan(const pg::Extension& extension) {
   }
   // In this order: what is flagged, prepared or committed after each step is seen by a later one, or flagged
   // again.
+  CACHE_INVALIDATE_CRASH_POINT("feed.scan.begin", fails);
   pg_atomic_write_u32(&slot_.read_journal, 0);
   pg_memory_barrier();
   read_prepared();
@@ -36,6 +38,7 @@ void Feed::begin_full_scan(const pg::Extension& extension) {
   for (const core::XidSnapshot& repeat : filter_.repeats) since = std::min(since, repeat.written_before);
   scanned_.clear();
   scan_.begin(extension, since);
+  CACHE_INVALIDATE_CRASH_POINT("feed.scan.begun", fails);
   dispatcher_.outbox().hold(true);
   pg_atomic_fetch_add_u64(&board_.counters.journal_scans, 1);
 }
@@ -51,6 +54,7 @@ void Feed::begin_repetition() {
 }
 
 void Feed::begin_target_scan(const pg::Extension& extension, Target& target) {
+  CACHE_INVALIDATE_CRASH_POINT("feed.target_scan", fails);
   target.attach();
   target.taken = target.delivered;
   target.reliable_from = std::numeric_limits<std::uint64_t>::max();  // until the scan is done
@@ -117,13 +121,16 @@ bool Feed::pump_scan(TimestampTz now) {
   }
   scan_time_ = now;
   const WorkerTransaction transaction("reading the journal");
+  CACHE_INVALIDATE_CRASH_POINT("feed.scan.slice", fails);
   scan_.step(transaction.extension(), &Feed::visit_row, this);
+  CACHE_INVALIDATE_CRASH_POINT("feed.scan.read", fails);
   if (!scan_.active()) finish_scan();
   transaction.commit();
   return true;
 }
 
 void Feed::finish_scan() {
+  CACHE_INVALIDATE_CRASH_POINT("feed.scan.committed", fails);
   for (const auto& target : dispatcher_.targets()) {
     if (filter_.only_target == 0 || target->server() == filter_.only_target) target->reliable_from = dispatcher_.position();
   }
@@ -165,8 +172,11 @@ bool Feed::pump_ring(TimestampTz now) {
   journal::RingEntry entry;
   for (int i = 0; i < kEntriesAtOnce; ++i) {
     if (!board_.ring()->front(entry, payload_)) return false;
+    CACHE_INVALIDATE_CRASH_POINT("feed.ring", fails);
     take_entry(entry, now);
+    CACHE_INVALIDATE_CRASH_POINT("feed.ring.taken", fails);
     board_.ring()->pop();
+    CACHE_INVALIDATE_CRASH_POINT("feed.ring.popped", fails);
   }
   return true;
 }

@@ -13,6 +13,7 @@
 #include "delivery/worker_role.hpp"
 #include "journal/shared.hpp"
 #include "pg/background.hpp"
+#include "pg/crash_point.hpp"
 #include "pg/guard.hpp"
 
 namespace cache_invalidate::delivery {
@@ -200,7 +201,9 @@ void start_missing(TimestampTz now) {
     Oid role;
     if (!find_role(oid, known, role, now) || !claim_for_start(oid)) continue;
     MemoryContext previous = MemoryContextSwitchTo(TopMemoryContext);
+    CACHE_INVALIDATE_CRASH_POINT("launcher.start", fails);
     const bool started = start_worker(oid, role, &known.handle);
+    CACHE_INVALIDATE_CRASH_POINT("launcher.started", fails);
     MemoryContextSwitchTo(previous);
     if (started) {
       known.started = now;
@@ -282,6 +285,7 @@ CACHE_INVALIDATE_WORKER_MAIN(launcher_main) {
       ProcessConfigFile(PGC_SIGHUP);
       for (auto& [oid, known] : *databases) known.next_start = 0;
     }
+    CACHE_INVALIDATE_CRASH_POINT("launcher.look", fails);
     refresh_list();
     take_requests();
     const TimestampTz now = GetCurrentTimestamp();

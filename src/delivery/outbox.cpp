@@ -5,6 +5,7 @@
 
 #include "delivery/retry.hpp"
 #include "delivery/signals.hpp"
+#include "pg/crash_point.hpp"
 #include "pg/settings.hpp"
 
 namespace cache_invalidate::delivery {
@@ -61,6 +62,7 @@ bool Outbox::send(std::uint64_t position, TimestampTz now) {
   const core::MessageQueue::Waiting* first = waiting_.front();
   if (sending_.empty() && (first == nullptr || first->position > up_to || !is_due(now))) return false;
   take_next(up_to);
+  CACHE_INVALIDATE_CRASH_POINT("outbox.taken", fails);
   gate_.note_sent(up_to, now);
   const bool sent = send_taken(now);
   if (sent) latency_.arrived(oldest(position + 1) - 1, GetCurrentTimestamp(), board_.latency);
@@ -82,7 +84,9 @@ bool Outbox::send_taken(TimestampTz now) {
   if (notify_queue_.take_room(now, sending_bytes_)) {
     std::string problem;
     const bool committed = run_signal_transaction("sending messages", &problem, [&](SignalTransaction& transaction) {
+      CACHE_INVALIDATE_CRASH_POINT("outbox.notify", caught);
       for (const core::MessageQueue::Waiting& waiting : sending_) sent += transaction.notify(waiting.message) ? 1 : 0;
+      CACHE_INVALIDATE_CRASH_POINT("outbox.notified", caught);
     });
     if (!committed) {
       ereport(LOG, (errmsg("cache_invalidate: could not send messages, will try again: %s", problem.c_str())));
@@ -93,11 +97,14 @@ bool Outbox::send_taken(TimestampTz now) {
   } else {
     reset_due = true;
   }
+  CACHE_INVALIDATE_CRASH_POINT("outbox.committed", fails);
   publish();
+  CACHE_INVALIDATE_CRASH_POINT("outbox.published", fails);
   sending_.clear();
   sending_bytes_ = 0;
   failures_ = 0;
   backoff_.reset();
+  CACHE_INVALIDATE_CRASH_POINT("outbox.sent", fails);
   pg_atomic_fetch_add_u64(&board_.counters.notified, sent);
   return true;
 }

@@ -1,5 +1,7 @@
 #include "delivery/presence.hpp"
 
+#include "pg/crash_point.hpp"
+
 namespace cache_invalidate::delivery {
 namespace {
 
@@ -33,6 +35,7 @@ void show_presence(bool is_active, const std::string& text) {
   for (char* c = shown; *c != '\0'; ++c) {
     if (static_cast<unsigned char>(*c) < ' ' || *c == '\x7f') *c = '?';
   }
+  CACHE_INVALIDATE_CRASH_POINT("presence", fails);
   report_presence();
   set_ps_display(shown);
 }

@@ -5,6 +5,7 @@
 
 #include "delivery/transactions.hpp"
 #include "journal/segment.hpp"
+#include "pg/crash_point.hpp"
 
 namespace cache_invalidate::delivery {
 namespace {
@@ -64,6 +65,7 @@ void Progress::load() {
 }
 
 void Progress::begin_checkpoint(bool is_new) {
+  CACHE_INVALIDATE_CRASH_POINT("checkpoint", fails);
   const WorkerTransaction transaction("taking a checkpoint");
   // Whoever wrote before this and is not announced has ended, as the snapshot sees, or was prepared.
   std::uint64_t written_before = GetXLogInsertRecPtr();
@@ -72,6 +74,7 @@ void Progress::begin_checkpoint(bool is_new) {
     written_before = std::min(written_before, writer.written_from);
   });
   pending_snapshot_ = journal::take_snapshot();
+  CACHE_INVALIDATE_CRASH_POINT("checkpoint.snapshot", fails);
   pending_snapshot_.written_before = written_before;
   if (feed_.has_ended_prepared(pending_snapshot_)) {
     // Its batch is in the journal only; the scan is a checkpoint itself.
@@ -83,6 +86,7 @@ void Progress::begin_checkpoint(bool is_new) {
     journal::for_each_announced([this](const journal::Announced& writer) {
       if (pending_snapshot_.contains(writer.xid)) pending_writers_.push_back(writer);
     });
+    CACHE_INVALIDATE_CRASH_POINT("checkpoint.writers", fails);
     pending_ = true;
     pending_drains_ = false;
     pending_scans_ = feed_.full_scans();
@@ -97,6 +101,7 @@ void Progress::continue_checkpoint() {
     if (!pending_writers_.empty()) return;
     pg_memory_barrier();
     pending_ring_ = board_.ring()->reserved();
+    CACHE_INVALIDATE_CRASH_POINT("checkpoint.waited", fails);
     pending_drains_ = true;
   }
   if (board_.ring()->consumed() < pending_ring_) return;
@@ -107,6 +112,7 @@ void Progress::continue_checkpoint() {
   if (dispatcher_.lacks_servers()) return;
   // A prepared transaction may have written before; when it has ended, its pages must not be passed over.
   if (feed_.has_prepared()) pending_snapshot_.written_before = feed_.base().written_before;
+  CACHE_INVALIDATE_CRASH_POINT("checkpoint.taken", fails);
   feed_.advance_base(pending_snapshot_);
   checkpoint_position_ = dispatcher_.position();
   checkpoints_.push_back({pending_snapshot_, checkpoint_position_});
@@ -166,9 +172,12 @@ void Progress::write_if_due() {
   };
   if (!now.ring_only && !written_.ring_only && std::all_of(now.entries.begin(), now.entries.end(), says_nothing)) return;
   if (now.equals(written_)) return;
+  CACHE_INVALIDATE_CRASH_POINT("watermark", fails);
   const WorkerTransaction transaction("writing the watermark");
   write(transaction.extension());
+  CACHE_INVALIDATE_CRASH_POINT("watermark.written", fails);
   transaction.commit();
+  CACHE_INVALIDATE_CRASH_POINT("watermark.committed", fails);
 }
 
 void Progress::write(const pg::Extension& extension) {

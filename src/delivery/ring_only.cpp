@@ -1,5 +1,7 @@
 #include "delivery/ring_only.hpp"
 
+#include "pg/crash_point.hpp"
+
 #include <algorithm>
 
 namespace cache_invalidate::delivery {
@@ -36,12 +38,15 @@ void RingOnly::tell_writers(bool journal_is_full) {
 
 void RingOnly::allow() {
   pg_atomic_write_u32(&slot_.volatile_wanted, 0);
+  CACHE_INVALIDATE_CRASH_POINT("ring_only.allow", fails);
   progress_.set_ring_only(true);
   progress_.write_if_due();
   XLogFlush(XactLastCommitEnd);
+  CACHE_INVALIDATE_CRASH_POINT("ring_only.flushed", fails);
   is_allowed_ = true;
   is_ending_ = false;
   pg_atomic_write_u32(&slot_.volatile_allowed, 1);
+  CACHE_INVALIDATE_CRASH_POINT("ring_only.allowed", fails);
 }
 
 // Everything up to the last such batch is delivered and nobody is on his way: a crash loses nothing.
@@ -79,10 +84,12 @@ void RingOnly::run(bool journal_is_full, TimestampTz now) {
 }
 
 void RingOnly::forbid() {
+  CACHE_INVALIDATE_CRASH_POINT("ring_only.forbid", dies);
   is_allowed_ = false;
   pg_atomic_write_u32(&slot_.volatile_allowed, 0);
   // A writer announces itself before it looks whether it is allowed.
   pg_memory_barrier();
+  CACHE_INVALIDATE_CRASH_POINT("ring_only.forbidden", dies);
   writers_.clear();
   journal::for_each_announced([this](const journal::Announced& writer) { writers_.push_back(writer); });
 }

@@ -5,6 +5,7 @@
 #include "delivery/owed_copy.hpp"
 #include "delivery/transactions.hpp"
 #include "journal/segment.hpp"
+#include "pg/crash_point.hpp"
 #include "pg/settings.hpp"
 
 namespace cache_invalidate::delivery {
@@ -64,6 +65,7 @@ bool SegmentKeeper::try_truncate(int segment, TimestampTz now) {
   if (is_early) progress_.note_discarded(feed_.last(segment).time);
   if (is_early || progress_.segment() == segment) {
     const WorkerTransaction transaction("writing the watermark");
+    CACHE_INVALIDATE_CRASH_POINT("truncate.watermark", fails);
     progress_.write(transaction.extension());
     transaction.commit();
   }
@@ -79,12 +81,15 @@ bool SegmentKeeper::try_truncate(int segment, TimestampTz now) {
     next_truncate_ = now + kSecond;
     // No writer is left in this segment, and each has handed over: now we can know all that it owes. One that
     // was prepared may have been committed since, by somebody who hands nothing over.
+    CACHE_INVALIDATE_CRASH_POINT("truncate.locked", fails);
     const bool is_drained = feed_.drain_ring(now);
     if (is_drained && !feed_.must_read_journal() && !feed_.has_ended_prepared(journal::take_snapshot()) && !dispatcher_.lacks_servers() &&
         may_truncate(segment, now) && (!is_early || feed_.last(segment).time <= progress_.discarded_until())) {
       // It is not undone by a crash: the watermark that stands elsewhere now must not be either.
       XLogFlush(XactLastCommitEnd);
+      CACHE_INVALIDATE_CRASH_POINT("truncate", fails);
       journal::truncate(transaction.extension(), segment);
+      CACHE_INVALIDATE_CRASH_POINT("truncate.done", fails);
       feed_.forget_last(segment);
       pg_atomic_fetch_add_u64(&board_.counters.truncations, 1);
       done = true;
@@ -92,6 +97,7 @@ bool SegmentKeeper::try_truncate(int segment, TimestampTz now) {
   }
   transaction.commit();
   return done;
+  CACHE_INVALIDATE_CRASH_POINT("truncate.committed", fails);
 }
 
 // Before a target that is away loses its window: it is owed all of it, as if it had forgotten already. True: there is one,
@@ -120,13 +126,17 @@ bool SegmentKeeper::copy_forward(int segment, TimestampTz now) {
   const WorkerTransaction transaction("copying the journal forward");
   bool done = false;
   if (journal::try_lock_for_truncate(transaction.extension(), segment)) {
+    CACHE_INVALIDATE_CRASH_POINT("compaction.locked", fails);
     const bool is_drained = feed_.drain_ring(now);
     if (is_drained && !feed_.must_read_journal() && !feed_.has_ended_prepared(journal::take_snapshot()) && !dispatcher_.lacks_servers()) {
+      CACHE_INVALIDATE_CRASH_POINT("compaction.copy", fails);
       const int active = write_owed_copy(transaction.extension(), dispatcher_, 1 - segment, limit() / 4);
+      CACHE_INVALIDATE_CRASH_POINT("compaction.copied", fails);
       if (dispatcher_.signalled() < feed_.last(segment).position) dispatcher_.outbox().give_up("the journal is at its limit");
       dispatcher_.gate().give_up_repeats();
       progress_.note_discarded(feed_.last(segment).time);
       progress_.write(transaction.extension());
+      CACHE_INVALIDATE_CRASH_POINT("compaction.watermark", fails);
       if (active == 1 - segment && progress_.segment() == active) {
         feed_.note_last(active, dispatcher_.position(), now);
         feed_.forget_last(segment);
@@ -136,8 +146,10 @@ bool SegmentKeeper::copy_forward(int segment, TimestampTz now) {
   }
   transaction.commit();
   if (!done) return false;
+  CACHE_INVALIDATE_CRASH_POINT("compaction.committed", fails);
   // The truncation is not undone by a crash: the copy must not be either.
   XLogFlush(XactLastCommitEnd);
+  CACHE_INVALIDATE_CRASH_POINT("compaction.flushed", fails);
   truncate_pause_ = next_truncate_ = 0;
   pg_atomic_fetch_add_u64(&board_.counters.compactions, 1);
   return try_truncate(segment, now);
@@ -147,17 +159,22 @@ bool SegmentKeeper::copy_forward(int segment, TimestampTz now) {
 void SegmentKeeper::bequeath(TimestampTz now) {
   const WorkerTransaction transaction("journalling what is owed");
   const int active = static_cast<int>(pg_atomic_read_u32(&slot_.active_segment));
+  CACHE_INVALIDATE_CRASH_POINT("bequeath", dies);
   write_owed_copy(transaction.extension(), dispatcher_, active, limit() / 4);
+  CACHE_INVALIDATE_CRASH_POINT("bequeath.copied", dies);
   if (!dispatcher_.outbox().empty()) dispatcher_.outbox().give_up("the worker ends");
   feed_.note_last(active, dispatcher_.position(), now);
   transaction.commit();
+  CACHE_INVALIDATE_CRASH_POINT("bequeath.committed", dies);
 }
 
 void SegmentKeeper::rotate(int active, TimestampTz now) {
   if (feed_.last(active).position == 0 && pages_[active] <= 1) return;
   if (pages_[active] < kRotatePages && now < rotated_ + kRotateAfter) return;
+  CACHE_INVALIDATE_CRASH_POINT("rotate", fails);
   pg_atomic_write_u32(&slot_.active_segment, static_cast<uint32>(1 - active));
   rotated_ = now;
+  CACHE_INVALIDATE_CRASH_POINT("rotate.done", fails);
 }
 
 void SegmentKeeper::tick(TimestampTz now) {

@@ -3,6 +3,7 @@
 #include <random>
 
 #include "delivery/target.hpp"
+#include "pg/crash_point.hpp"
 #include "pg/settings.hpp"
 #include "redis/cure.hpp"
 
@@ -30,6 +31,7 @@ void Target::connect(TimestampTz now) {
   socket_changed_ = true;
   commands_.clear();
   opened_at_ = last_progress_ = now;
+  CACHE_INVALIDATE_CRASH_POINT("target.connect", fails);
   if (!connection_->open()) fail(connection_->failure(), now);
 }
 
@@ -46,8 +48,10 @@ void Target::fail(const redis::Failure& failure, TimestampTz now) {
   // not, or we would knock in a loop.
   if (was_ready && has_proved(now) && !is_doubted_) backoff_.reset();
   if (was_ready && !has_proved(now)) is_doubted_ = true;
+  CACHE_INVALIDATE_CRASH_POINT("target.lost", fails);
   give_up_connection();
   using Class = redis::ReplyClass;
+  CACHE_INVALIDATE_CRASH_POINT("target.put_back", fails);
   // Where nothing sensible was ever said, no Redis is.
   const bool hopeless = failure.reply_class == Class::configuration || failure.reply_class == Class::poison ||
                         (failure.reply_class == Class::protocol && !was_ready);
@@ -108,6 +112,7 @@ void Target::on_socket(bool readable, bool writable, TimestampTz now) {
 }
 
 void Target::note_ready(TimestampTz now) {
+  CACHE_INVALIDATE_CRASH_POINT("target.ready", fails);
   ready_at_ = now;
   health_due_ = now + kHealthInterval;
   if (status_ != nullptr) pg_atomic_fetch_add_u64(&status_->connects, 1);

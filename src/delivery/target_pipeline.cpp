@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "delivery/target.hpp"
+#include "pg/crash_point.hpp"
 #include "pg/settings.hpp"
 #include "redis/cure.hpp"
 
@@ -28,7 +29,9 @@ void Target::send_more(TimestampTz now) {
   if (now >= sweep_after_) sweep_after_ = 0;
   if ((due || sweep_.is_running()) && sweep_after_ == 0) send_sweep(false);
   send_second_deletes(now);
+  CACHE_INVALIDATE_CRASH_POINT_IF(flight_.next > flight_.acknowledged, "target.send", fails);
   if (!connection_->flush()) fail(connection_->failure(), now);
+  CACHE_INVALIDATE_CRASH_POINT_IF(flight_.next > flight_.acknowledged, "target.sent", fails);
 }
 
 void Target::send_keys(bool second) {
@@ -56,6 +59,7 @@ void Target::send_sweep(bool second) {
   const Sweep::Sent sent = (second ? second_sweep_ : sweep_).send(*connection_, prefixes());
   if (sent.size) commands_.push_back({Command::Kind::size, 0, 0, second});
   if (sent.scan) commands_.push_back({Command::Kind::scan, 0, 0, second});
+  CACHE_INVALIDATE_CRASH_POINT_IF(sent.scan, "target.sweep", fails);
   if (second || was_running || !sweep_.is_running() || options_.second_delete_after == 0) return;
   settled_before_sweep_ = backlog_.patterns().acknowledged();
   swept_.clear();
@@ -70,6 +74,7 @@ void Target::send_second_deletes(TimestampTz now) {
   send_keys(true);
   if (second_patterns_.in_flight() == 0) {
     second_patterns_.depart(now);
+    CACHE_INVALIDATE_CRASH_POINT("target.second_sweep", fails);
     for (std::uint32_t i = 0; i < second_patterns_.in_flight(); ++i) {
       repeated_patterns_.add(std::string(second_patterns_.key(i)), 0, 1);
     }
@@ -125,6 +130,7 @@ bool Target::take_reply(const redis::Reply& reply, TimestampTz now) {
     return take_health(reply, now);
   }
   if (command.kind == Kind::publish) return take_published(reply, now);
+  CACHE_INVALIDATE_CRASH_POINT("target.reply", fails);
   const std::size_t owed_before = owed();
   const std::uint64_t acknowledged_before = acknowledged();
   const bool is_error = reply.kind == redis::Reply::Kind::error;
@@ -132,10 +138,12 @@ bool Target::take_reply(const redis::Reply& reply, TimestampTz now) {
     const Refusal refusal = refuse(reply, now);
     if (refusal != Refusal::given_up) return refusal == Refusal::sent_again;
   }
+  CACHE_INVALIDATE_CRASH_POINT("target.acknowledge", fails);
   if (!take_answer(command, reply, now)) {
     fail({redis::ReplyClass::protocol, "a command was answered with something else"}, now);
     return false;
   }
+  CACHE_INVALIDATE_CRASH_POINT("target.acknowledged", fails);
   // A replica answers much, but deletes nothing; and what hangs up within a set gets that set for ever.
   const bool deletes = command.kind == Kind::unlink || command.kind == Kind::swept;
   if ((deletes && has_proved(now)) || owed() < owed_before) note_of_use();

@@ -1,5 +1,6 @@
 // Messages that a target publishes over its connection, between its deletes.
 #include "delivery/target.hpp"
+#include "pg/crash_point.hpp"
 #include "pg/settings.hpp"
 #include "pg/text.hpp"
 #include "redis/cure.hpp"
@@ -20,6 +21,7 @@ bool Target::publish(const core::Message& message, std::string_view payload, std
   const std::string channel = options_.publish_channel.expand(options_.key_prefix, message, standard);
   const std::string_view command[] = {"PUBLISH", channel, payload};
   if (commands_.empty()) last_progress_ = GetCurrentTimestamp();
+  CACHE_INVALIDATE_CRASH_POINT("target.publish", fails);
   connection_->append_command(command, std::size(command));
   commands_.push_back({Command::Kind::publish});
   open_publishes_.push(position);
@@ -50,6 +52,7 @@ bool Target::take_published(const redis::Reply& reply, TimestampTz now) {
     pg_atomic_fetch_add_u64(&status_->published, 1);
   }
   commands_.pop_front();
+  CACHE_INVALIDATE_CRASH_POINT("target.published", fails);
   open_publishes_.pop();
   publish_bytes_ -= publish_sizes_.front();
   publish_sizes_.pop_front();

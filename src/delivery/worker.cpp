@@ -14,6 +14,7 @@
 #include "delivery/worker_sight.hpp"
 #include "journal/scan.hpp"
 #include "pg/background.hpp"
+#include "pg/crash_point.hpp"
 #include "pg/guard.hpp"
 #include "pg/settings.hpp"
 
@@ -69,6 +70,7 @@ void pin_settings() {
 }
 
 void leave_slot(int /*code*/, Datum /*argument*/) {
+  CACHE_INVALIDATE_CRASH_POINT("worker.leave", dies);
   journal::SharedState* shared = journal::shared_state();
   journal::DatabaseSlot* slot = journal::find_slot(MyDatabaseId);
   if (slot == nullptr) return;
@@ -100,6 +102,7 @@ journal::DatabaseSlot* enter_slot() {
   LWLockRelease(shared->lock);
   if (!is_free) return nullptr;
   before_shmem_exit(leave_slot, Datum(0));
+  CACHE_INVALIDATE_CRASH_POINT("worker.entered", fails);
   journal::wake_launcher();
   return slot;
 }
@@ -133,6 +136,7 @@ void read_catalogs(TimestampTz now) {
   read_targets(extension, worker->definitions);
   const bool is_locked = !read_pauses(extension, worker->pauses);
   transaction.commit();
+  CACHE_INVALIDATE_CRASH_POINT("worker.catalogs.read", fails);
   // What names a server that was not known then has committed since.
   worker->dispatcher->set_targets(worker->definitions, worker->definitions_at);
   worker->definitions_at = now_read;
@@ -165,6 +169,7 @@ void start() {
     ereport(LOG, (errmsg("cache_invalidate: worker for database \"%s\" started", database)));
     Presence::begin(psprintf("cache_invalidate worker %s", database));
     worker->board = journal::create_board(*worker->slot);
+    CACHE_INVALIDATE_CRASH_POINT("worker.board", fails);
     if (!OidIsValid(worker->role)) pg::set_session_role(owner);
     CommitTransactionCommand();
   }
@@ -175,9 +180,12 @@ void start() {
       std::make_unique<SegmentKeeper>(*worker->slot, *worker->board, *worker->dispatcher, *worker->feed, *worker->progress);
   worker->ring_only = std::make_unique<RingOnly>(*worker->slot, *worker->board, *worker->dispatcher, *worker->progress);
   read_catalogs(GetCurrentTimestamp());
+  CACHE_INVALIDATE_CRASH_POINT("worker.catalogs", fails);
   worker->progress->load();
   worker->ring_only->start();
+  CACHE_INVALIDATE_CRASH_POINT("worker.watermark", fails);
   const WorkerTransaction transaction("reading the journal");
+  CACHE_INVALIDATE_CRASH_POINT("worker.scan", fails);
   worker->feed->begin_full_scan(transaction.extension());
   transaction.commit();
 }
@@ -190,12 +198,16 @@ void make_resets() {
   const char* loss = worker->ring_only->loss();
   if (loss == nullptr && !outbox.may_reset()) return;
   const WorkerTransaction transaction("resetting caches");
+  CACHE_INVALIDATE_CRASH_POINT("reset", fails);
   const char* reason = loss != nullptr ? loss : "messages could not be sent";
   pg::guarded([&] { capture::note_reset(reason, loss != nullptr ? capture::Reset::everything : capture::Reset::messages); });
+  CACHE_INVALIDATE_CRASH_POINT("reset.noted", fails);
   transaction.commit();
+  CACHE_INVALIDATE_CRASH_POINT("reset.committed", fails);
   ereport(LOG, (errmsg("cache_invalidate: reset: %s", reason)));
   if (loss != nullptr) worker->ring_only->note_reset();
   if (outbox.may_reset()) outbox.reset_due = false;
+  CACHE_INVALIDATE_CRASH_POINT("reset.done", fails);
 }
 
 // A server that came back with older data than it had.
@@ -231,9 +243,11 @@ void finish(TimestampTz now) {
       worker->ring_only->take_back();
     }
   }
+  CACHE_INVALIDATE_CRASH_POINT("worker.finish", dies);
   replay_forgotten();
   worker->dispatcher->errors().finish();
   worker->progress->finish(now);
+  CACHE_INVALIDATE_CRASH_POINT("worker.finished", dies);
   RESUME_INTERRUPTS();
 }
 

@@ -1,6 +1,7 @@
 #include "journal/segment.hpp"
 
 #include "journal/shared.hpp"
+#include "pg/crash_point.hpp"
 
 namespace cache_invalidate::journal {
 namespace {
@@ -43,6 +44,7 @@ bool append(const pg::Extension& extension, int segment, std::string_view bytes,
   for (const std::size_t end : ends) {
     HeapTuple row = form_row(RelationGetDescr(table), bytes.substr(start, end - start));
     heap_insert(table, row, command, HEAP_INSERT_NO_LOGICAL, nullptr);
+    CACHE_INVALIDATE_CRASH_POINT("journal.append.row", fails);
     heap_freetuple(row);
     start = end;
   }

@@ -6,6 +6,7 @@
 #include "delivery/ddl_watch.hpp"
 #include "delivery/worker.hpp"
 #include "journal/shared.hpp"
+#include "pg/crash_point.hpp"
 #include "pg/extension.hpp"
 #include "pg/guard.hpp"
 #include "pg/settings.hpp"
@@ -23,6 +24,7 @@ void initialize() {
   // pg_upgrade starts servers in which nothing may change by itself.
   if (process_shared_preload_libraries_in_progress && !IsBinaryUpgrade) {
     journal::request_shared_memory();
+    pg::map_crash_points();
     delivery::register_launcher();
   }
   pg::watch_extension();
