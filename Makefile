@@ -6,6 +6,7 @@
 #   make unit               the unit test program, build/unit/unit_tests; needs no server
 #   make fuzz               each fuzzer of test/fuzz for FUZZ_SECONDS (60); needs clang with libFuzzer
 #   make test               everything, on private servers; installs what is missing
+#   make matrix             everything on PostgreSQL 17 and 18, in chroots (MAJORS, PARTS: see scripts/matrix)
 #   make demo               a guided tour on private servers (KEEP=1 leaves them running)
 #   make dist               the release archive for PGXN, in build/dist
 #   make deb                Debian packages, in build/deb
@@ -25,8 +26,8 @@ HIREDIS_LIBS := $(or $(shell pkg-config --libs hiredis 2>/dev/null),-lhiredis)
 
 # ---- Goals that do without the server's build system ------------------------------------------
 
-.PHONY: setup test demo dist deb unit fuzz $(FUZZ_TARGETS:%=fuzz-%)
-setup test demo dist deb:
+.PHONY: setup test matrix demo dist deb unit fuzz $(FUZZ_TARGETS:%=fuzz-%)
+setup test matrix demo dist deb:
 	@PG_CONFIG='$(PG_CONFIG)' scripts/$@
 
 print-%:
@@ -76,7 +77,7 @@ build/fuzz/%.o: %.cpp Makefile
 
 # ---- The module, by PGXS ----------------------------------------------------------------------
 
-ifneq ($(filter-out setup test demo dist deb unit fuzz fuzz-% print-% build/unit/% build/fuzz/%,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out setup test matrix demo dist deb unit fuzz fuzz-% print-% build/unit/% build/fuzz/%,$(or $(MAKECMDGOALS),all)),)
 
 EXTENSION = cache_invalidate
 MODULE_big = cache_invalidate
