@@ -8,9 +8,6 @@ namespace {
 constexpr const char* kName = "cache_invalidate";
 
 shmem_startup_hook_type previous_startup_hook = nullptr;
-#if PG_VERSION_NUM >= 150000
-shmem_request_hook_type previous_request_hook = nullptr;
-#endif
 SharedState* state = nullptr;
 AnnouncedArray* announced = nullptr;
 
@@ -28,13 +25,6 @@ void request() {
   RequestAddinShmemSpace(shared_size() + announced_size());
   RequestNamedLWLockTranche(kName, 1);
 }
-
-#if PG_VERSION_NUM >= 150000
-void on_request() {
-  if (previous_request_hook != nullptr) previous_request_hook();
-  request();
-}
-#endif
 
 template <typename Visit>
 void for_each_flag(DatabaseSlot& slot, Visit visit) {
@@ -99,12 +89,7 @@ void wake(int proc) {
 }  // namespace
 
 void request_shared_memory() {
-#if PG_VERSION_NUM >= 150000
-  previous_request_hook = shmem_request_hook;
-  shmem_request_hook = on_request;
-#else
-  request();
-#endif
+  pg::when_shared_memory_is_requested<request>();
   previous_startup_hook = shmem_startup_hook;
   shmem_startup_hook = on_startup;
 }

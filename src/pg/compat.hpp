@@ -1,7 +1,28 @@
 // All differences between the server's major versions 14 to 18. Included by pg/postgres.hpp.
 #pragma once
 
+// Before 16 the server leaves this empty, and with hidden visibility nothing of ours would be found.
+#if PG_VERSION_NUM < 160000
+#undef PGDLLEXPORT
+#define PGDLLEXPORT __attribute__((visibility("default")))
+#endif
+
 namespace cache_invalidate::pg {
+
+// While the library is being preloaded: has the function called when shared memory can be asked for.
+template <void (*request)()>
+void when_shared_memory_is_requested() {
+#if PG_VERSION_NUM >= 150000
+  static shmem_request_hook_type previous = nullptr;
+  previous = shmem_request_hook;
+  shmem_request_hook = [] {
+    if (previous != nullptr) previous();
+    request();
+  };
+#else
+  request();
+#endif
+}
 
 // Number of this process in ProcGlobal, by which others find its latch.
 inline int own_proc_number() {

@@ -104,10 +104,4 @@ extern "C" {
 #include "utils/wait_event.h"
 }
 
-// Before 16 the server leaves this empty, and with hidden visibility nothing of ours would be found.
-#if PG_VERSION_NUM < 160000
-#undef PGDLLEXPORT
-#define PGDLLEXPORT __attribute__((visibility("default")))
-#endif
-
 #include "pg/compat.hpp"
