@@ -145,9 +145,4 @@ void Backlog::put_back() {
   if (patterns_.weight() > limits_.patterns) widen_patterns();
 }
 
-void Backlog::forget_collected() {
-  keys_.forget_collected();
-  patterns_.forget_collected();
-}
-
 }  // namespace cache_invalidate::core

@@ -52,7 +52,6 @@ class Backlog {
   std::size_t collecting() const { return keys_.collecting() + patterns_.collecting(); }
   std::size_t size() const { return collecting() + keys_.in_flight() + patterns_.in_flight(); }
   void put_back();
-  void forget_collected();
 
   // visit(is_pattern, bytes, family's glob) of all that is owed; something may come twice.
   template <typename Visit>

@@ -57,6 +57,15 @@ TEST(Crowd, WidensASecondOneWhenItHasTooManyByItself) {
   EXPECT_EQ(change_text(changes), (Lines{"pattern 1 task:*", "pattern 1 list:*"}));
 }
 
+TEST(Crowd, ForgetsTheTransactionBefore) {
+  ChangeSet changes;
+  for (Source source = kTasks; source < kTasks + 20; ++source) add(changes, source, std::to_string(source), 1);
+  changes.clear();
+  for (int i = 0; i < 90; ++i) add(changes, kTasks, "task", i);
+  for (int i = 0; i < 20; ++i) add(changes, kLists, "list", i);
+  EXPECT_FALSE(changes.is_widened(kLists)) << "its share is that of the templates in this transaction";
+}
+
 TEST(Crowd, IsExactAgainWhenTheSavepointThatWidenedRollsBack) {
   ChangeSet changes;
   add(changes, kTasks, "task", 0);
