@@ -5,6 +5,7 @@
 #   make installcheck       pg_regress and isolation tests against a running server
 #   make unit               the unit test program, build/unit/unit_tests; needs no server
 #   make fuzz               each fuzzer of test/fuzz for FUZZ_SECONDS (60); needs clang with libFuzzer
+#   make consistency        the programs of test/consistency, in build/consistency
 #   make test               everything, on private servers; installs what is missing
 #   make matrix             everything on PostgreSQL 17 and 18, in chroots (MAJORS, PARTS: see scripts/matrix)
 #   make demo               a guided tour on private servers (KEEP=1 leaves them running)
@@ -26,8 +27,10 @@ HIREDIS_LIBS := $(or $(shell pkg-config --libs hiredis 2>/dev/null),-lhiredis)
 
 # ---- Goals that do without the server's build system ------------------------------------------
 
-.PHONY: setup test matrix demo dist deb unit fuzz $(FUZZ_TARGETS:%=fuzz-%)
-setup test matrix demo dist deb:
+SCRIPT_GOALS := setup test matrix demo dist deb
+BUILD_GOALS := unit consistency fuzz $(FUZZ_TARGETS:%=fuzz-%)
+.PHONY: $(SCRIPT_GOALS) $(BUILD_GOALS)
+$(SCRIPT_GOALS):
 	@PG_CONFIG='$(PG_CONFIG)' scripts/$@
 
 print-%:
@@ -75,9 +78,28 @@ build/fuzz/%.o: %.cpp Makefile
 
 -include $(FUZZ_OBJS:.o=.d)
 
+# The clients of the consistency checker and their judge: libpq and hiredis, and nothing of the extension.
+CONSISTENCY_CXXFLAGS := -std=c++17 -O1 -g -D_GLIBCXX_ASSERTIONS $(WARNING_FLAGS) -Werror -pthread -MMD -MP
+CONSISTENCY_PROGRAMS := build/consistency/clients build/consistency/judge
+CONSISTENCY_OBJS := $(patsubst %.cpp,build/consistency/%.o,$(CONSISTENCY_SRCS) $(CONSISTENCY_CLIENTS_SRCS) $(CONSISTENCY_JUDGE_SRCS))
+LIBPQ_LIBS = -L$(shell $(PG_CONFIG) --libdir) -lpq
+
+consistency: $(CONSISTENCY_PROGRAMS)
+
+build/consistency/clients: $(CONSISTENCY_SRCS:%.cpp=build/consistency/%.o) $(CONSISTENCY_CLIENTS_SRCS:%.cpp=build/consistency/%.o)
+build/consistency/judge: $(CONSISTENCY_SRCS:%.cpp=build/consistency/%.o) $(CONSISTENCY_JUDGE_SRCS:%.cpp=build/consistency/%.o)
+$(CONSISTENCY_PROGRAMS): sources.mk
+	$(CXX) $(CONSISTENCY_CXXFLAGS) $(COPT) -o $@ $(filter %.o,$^) $(LIBPQ_LIBS) $(HIREDIS_LIBS)
+
+build/consistency/%.o: %.cpp Makefile
+	@mkdir -p $(@D)
+	$(CXX) $(CONSISTENCY_CXXFLAGS) $(COPT) -isystem $(shell $(PG_CONFIG) --includedir) $(HIREDIS_CFLAGS) -c -o $@ $<
+
+-include $(CONSISTENCY_OBJS:.o=.d)
+
 # ---- The module, by PGXS ----------------------------------------------------------------------
 
-ifneq ($(filter-out setup test matrix demo dist deb unit fuzz fuzz-% print-% build/unit/% build/fuzz/%,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out $(SCRIPT_GOALS) $(BUILD_GOALS) print-% build/unit/% build/fuzz/% build/consistency/%,$(or $(MAKECMDGOALS),all)),)
 
 EXTENSION = cache_invalidate
 MODULE_big = cache_invalidate

@@ -224,3 +224,23 @@ ISOLATION = \
 
 # Builds of the module that tests load instead of what is installed: see scripts/variant.
 TEST_VARIANTS = crash_points
+
+# test/consistency: the clients of the consistency checker, and their judge.
+CONSISTENCY_SRCS = \
+	test/consistency/cache.cpp \
+	test/consistency/database.cpp \
+	test/consistency/log.cpp \
+	test/consistency/verdict.cpp
+CONSISTENCY_CLIENTS_SRCS = \
+	test/consistency/clients.cpp \
+	test/consistency/reader.cpp \
+	test/consistency/schema.cpp \
+	test/consistency/settle.cpp \
+	test/consistency/subscription.cpp \
+	test/consistency/writer.cpp
+CONSISTENCY_JUDGE_SRCS = \
+	test/consistency/judge.cpp \
+	test/consistency/evidence.cpp \
+	test/consistency/report.cpp \
+	test/consistency/tally.cpp \
+	test/consistency/trial.cpp
