@@ -37,7 +37,7 @@ namespace cache_invalidate::consistency {
 namespace {
 
 constexpr int kClientsOfRun = 1000;
-constexpr timespec kLastMessages{1, 0};
+constexpr Nanoseconds kLastMessages = 10 * kSecond;
 constexpr timespec kProgress{0, 250000000};
 
 // 0, 1, 2, ... for each start with the same folder, so that no number is given twice.
@@ -71,6 +71,16 @@ void serve_signals(Shared& shared, const sigset_t& signals) {
   }
 }
 
+// With the message of the last change they have all others.
+void end_listeners(Shared& shared, const sigset_t& signals) {
+  const Nanoseconds begin = now();
+  shared.last_version = change_last(shared.options, shared.database());
+  while (shared.last_version != kNever && shared.listeners > 0 && now() - begin < kLastMessages) {
+    sigtimedwait(&signals, nullptr, &kProgress);
+  }
+  shared.silence();
+}
+
 std::vector<Protocol> protocols_of(const Options& options) {
   std::vector<Protocol> protocols{Protocol::plain, Protocol::leased, Protocol::local};
   if (!options.second_redis.empty()) protocols.push_back(Protocol::second);
@@ -100,6 +110,7 @@ void run(Options options) {
   Shared shared(options);
   std::vector<std::thread> listeners, threads;
   for (const Channel channel : {Channel::notify, Channel::publish}) {
+    ++shared.listeners;
     listeners.push_back(start([&shared, channel] { note_messages(shared, channel); }));
   }
   int number = options.run * kClientsOfRun;
@@ -114,8 +125,7 @@ void run(Options options) {
   serve_signals(shared, signals);
   shared.end();
   for (std::thread& thread : threads) thread.join();
-  sigtimedwait(&signals, nullptr, &kLastMessages);
-  shared.silence();
+  end_listeners(shared, signals);
   for (std::thread& thread : listeners) thread.join();
   write_progress(shared);
 }

@@ -58,7 +58,7 @@ Status status_of(const Trial& trial, const Arguments& arguments) {
 int main_of(int count, char** words) {
   const Arguments arguments(count, words,
                             {{"log", ""}, {"database", ""}, {"redis", ""}, {"second-redis", ""}, {"second-delete-ms", "0"},
-                             {"faults", ""}, {"window-ms", "1000"}, {"recovery-ms", "5000"}, {"expect-races", "0"},
+                             {"faults", ""}, {"window-ms", "5000"}, {"recovery-ms", "5000"}, {"expect-races", "0"},
                              {"min-reads", "1000"}, {"show", "50"}},
                             {});
   const Rules rules = rules_of(arguments);

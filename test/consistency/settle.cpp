@@ -52,4 +52,22 @@ void settle(const Options& options) {
   log.flush();
 }
 
+std::int64_t change_last(const Options& options, const std::string& conninfo) {
+  Log log(options.log, "last" + std::to_string(options.run));
+  Database database([&] { return conninfo; }, [] { return false; });
+  Record record;
+  record.type = RecordType::commit;
+  record.kind = static_cast<std::uint8_t>(Kind::bulk);
+  record.flag = static_cast<std::uint8_t>(Outcome::unknown);
+  record.count = 1;
+  record.number = options.run + 1;  // smaller than all tokens
+  const std::string statement = "SELECT set_item(" + std::to_string(kBulkFirst) + ", " + std::to_string(record.number) + ")";
+  record.begin = now();
+  const bool is_done = database.connect() && database.run(statement.c_str()) == Database::State::done;
+  record.end = now();
+  if (is_done) record.flag = static_cast<std::uint8_t>(Outcome::done);
+  log.add(record);
+  return is_done && database.run("SELECT currval('versions')") == Database::State::done ? database.number() : kNever;
+}
+
 }  // namespace cache_invalidate::consistency

@@ -66,9 +66,11 @@ class Shared {
     is_over_ = true;
     changed_.notify_all();
   }
-  // Listeners go on for a little longer than who changes rows.
+  // Listeners go on until they have the message of the very last change, if that comes in time.
   bool is_silent() const { return is_silent_; }
   void silence() { is_silent_ = true; }
+  std::atomic<std::int64_t> last_version{kNever};
+  std::atomic<int> listeners{0};
   // False: it is over. A pause is part of the work: it lets others overtake.
   bool pause(Nanoseconds time) {
     std::unique_lock lock(mutex_);

@@ -1,5 +1,7 @@
 #include "subscription.hpp"
 
+#include <algorithm>
+
 #include "message.hpp"
 #include "schema.hpp"
 
@@ -80,7 +82,7 @@ Record record_of(RecordType type, Channel channel, Nanoseconds begin, Nanosecond
 void note_messages(Shared& shared, Channel channel) {
   Log log(shared.options.log, (channel == Channel::notify ? "notify" : "publish") + std::to_string(shared.options.run));
   Subscription subscription(shared, channel);
-  while (!shared.is_silent()) {
+  for (std::int64_t newest = 0; newest < shared.last_version && !shared.is_silent();) {
     const Subscription::Event event = subscription.next(kWaitMs);
     if (event == Subscription::Event::gap) {
       log.add(record_of(RecordType::gap, channel, subscription.gap_begin(), now()));
@@ -91,10 +93,12 @@ void note_messages(Shared& shared, Channel channel) {
       record.id = message.id;
       record.version = message.version;
       log.add(record);
+      newest = std::max(newest, message.version);
     }
   }
   log.add(record_of(RecordType::gap, channel, subscription.last_seen(), kNever));
   log.flush();
+  --shared.listeners;
 }
 
 }  // namespace cache_invalidate::consistency
