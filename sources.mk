@@ -147,6 +147,7 @@ UNIT_TESTS = \
 	test/unit/glob_test.cpp \
 	test/unit/json_parser_test.cpp \
 	test/unit/json_test.cpp \
+	test/unit/judge_test.cpp \
 	test/unit/key_families_test.cpp \
 	test/unit/latency_test.cpp \
 	test/unit/message_queue_bytes_test.cpp \
@@ -177,7 +178,9 @@ FUZZ_TARGETS = arguments templates urls payloads replies batches watermarks
 UNIT_EXTRA_SRCS = \
 	src/delivery/sweep.cpp \
 	src/delivery/target_options.cpp \
-	src/journal/ring.cpp
+	src/journal/ring.cpp \
+	test/consistency/tally.cpp \
+	test/consistency/verdict.cpp
 
 # sql/NAME.sql with expected/NAME.out. Those of REGRESS_UNPRELOADED are run a second time on a server
 # that does not preload the library.

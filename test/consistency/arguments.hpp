@@ -11,8 +11,10 @@ namespace cache_invalidate::consistency {
 
 class Arguments {
  public:
-  // The names that are known, with what they are if they are not given; a name without a value is a switch. Throws std::runtime_error.
-  Arguments(int count, char** words, std::map<std::string, std::string> known, const std::map<std::string, bool>& switches)
+  // The names that are known, with what they are if they are not given; a name without a value is a switch.
+  // Throws std::runtime_error.
+  Arguments(int count, char** words, std::map<std::string, std::string> known,
+            const std::map<std::string, bool>& switches)
       : values_(std::move(known)) {
     for (int i = 1; i < count; ++i) {
       const std::string word = words[i];

@@ -45,17 +45,20 @@ std::optional<CachedValue> parse_value(const std::string& text) {
   return value;
 }
 
-void Cache::Free::operator()(redisContext* context) const noexcept { redisFree(context); }
+void Cache::Free::operator()(redisContext* context) const noexcept {
+  redisFree(context);
+}
 
 bool Cache::connect() {
   const std::size_t colon = address_.rfind(':');
   const bool is_path = address_.front() == '/' || colon == std::string::npos;
-  redisContext* context =
-      is_path ? redisConnectUnixWithTimeout(address_.c_str(), kTimeout)
-              : redisConnectWithTimeout(address_.substr(0, colon).c_str(),
-                                        std::atoi(address_.c_str() + colon + 1), kTimeout);
+  redisContext* context = is_path
+                              ? redisConnectUnixWithTimeout(address_.c_str(), kTimeout)
+                              : redisConnectWithTimeout(address_.substr(0, colon).c_str(),
+                                                        std::atoi(address_.c_str() + colon + 1), kTimeout);
   context_.reset(context);
-  if (context == nullptr || context->err != 0 || redisSetTimeout(context, kTimeout) != REDIS_OK) context_.reset();
+  if (context == nullptr || context->err != 0 || redisSetTimeout(context, kTimeout) != REDIS_OK)
+    context_.reset();
   return is_connected();
 }
 
@@ -70,7 +73,9 @@ Answer Cache::take() {
   return answer;
 }
 
-Answer Cache::command(const std::vector<std::string>& words) { return pipeline({words}).front(); }
+Answer Cache::command(const std::vector<std::string>& words) {
+  return pipeline({words}).front();
+}
 
 std::vector<Answer> Cache::pipeline(const std::vector<std::vector<std::string>>& commands) {
   for (const std::vector<std::string>& words : commands) {
@@ -80,7 +85,8 @@ std::vector<Answer> Cache::pipeline(const std::vector<std::vector<std::string>>&
       values.push_back(word.data());
       lengths.push_back(word.size());
     }
-    if (context_) redisAppendCommandArgv(context_.get(), static_cast<int>(words.size()), values.data(), lengths.data());
+    if (context_)
+      redisAppendCommandArgv(context_.get(), static_cast<int>(words.size()), values.data(), lengths.data());
   }
   std::vector<Answer> answers;
   while (answers.size() < commands.size()) answers.push_back(take());

@@ -1,4 +1,5 @@
-// A connection to a Redis with short timeouts: after one the stream is in doubt, and the connection is closed.
+// A connection to a Redis with short timeouts: after one the stream is in doubt, and the connection is
+// closed.
 #pragma once
 
 #include <cstdint>

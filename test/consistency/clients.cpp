@@ -1,19 +1,26 @@
-// The clients of the consistency checker: writers that change rows, readers that read them through caches by several protocols, and
-// who listens to the messages. All note in --log what the judge needs.
+// The clients of the consistency checker: writers that change rows, readers that read them through caches by
+// several protocols, and who listens to the messages. All note in --log what the judge needs.
 //
 //   clients --prepare --database CONNINFO [--second-redis ...]      makes tables and triggers
 //   clients --seed N --log DIR --database CONNINFO --redis ADDRESS  runs until SIGTERM
-//           [--writers N] [--readers N of each protocol] [--second-redis ADDRESS] [--replica FILE]
+//           [--writers N] [--readers N of each protocol] [--pause-ms N] [--second-redis ADDRESS] [--replica
+//           FILE]
 //   clients --settle --log DIR --database CONNINFO                  ends what is still prepared
 //
-// An ADDRESS is the path of a socket, or HOST:PORT. The server "cache" is that of --redis, with lease_prefix 'lease:' and
-// publish_channel 'consistency'; "cache2" that of --second-redis, with second_delete_after and the same lease_prefix. The --replica
-// file holds the conninfo of a standby and is read at each connection; there may be none for a while.
+// An ADDRESS is the path of a socket, or HOST:PORT. The server "cache" is that of --redis, with lease_prefix
+// 'lease:' and publish_channel 'consistency'; "cache2" that of --second-redis, with second_delete_after and
+// the same lease_prefix. The --replica file holds the conninfo of a standby and is read at each connection;
+// there may be none for a while.
 //
-// While it runs, connections are made again whenever they are lost. At SIGHUP the conninfo is read from DIR/database. DIR/progress says
-// "commits N reads N fills N", about four times a second: reads are those that a cache answered.
+// --pause-ms is the most that a client rests between operations, at random: the machine should not be busier
+// than the servers can bear, or it is their lag that is measured.
+//
+// While it runs, connections are made again whenever they are lost. At SIGHUP the conninfo is read from
+// DIR/database. DIR/progress says "commits N reads N fills N", about four times a second: reads are those
+// that a cache answered.
 #include <pthread.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <filesystem>
@@ -51,7 +58,8 @@ int next_run(const std::string& folder) {
 // Whole, or not at all.
 void write_progress(const Shared& shared) {
   const std::string file = shared.options.log + "/progress";
-  std::ofstream(file + ".new") << "commits " << shared.commits << " reads " << shared.reads << " fills " << shared.fills << "\n";
+  std::ofstream(file + ".new") << "commits " << shared.commits << " reads " << shared.reads << " fills "
+                               << shared.fills << "\n";
   std::filesystem::rename(file + ".new", file);
 }
 
@@ -106,6 +114,8 @@ void run(Options options) {
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
+  // The servers under test go first: where time is short it is the clients that shall be slow.
+  if (nice(5) == -1) std::fprintf(stderr, "clients: cannot be nice\n");
   options.run = next_run(options.log);
   Shared shared(options);
   std::vector<std::thread> listeners, threads;
@@ -119,7 +129,8 @@ void run(Options options) {
   }
   for (const Protocol protocol : protocols_of(options)) {
     for (int i = 0; i < options.readers; ++i) {
-      threads.push_back(start([&shared, protocol, i, client = ++number] { Reader(shared, protocol, client, i).run(); }));
+      threads.push_back(
+          start([&shared, protocol, i, client = ++number] { Reader(shared, protocol, client, i).run(); }));
     }
   }
   serve_signals(shared, signals);
@@ -135,6 +146,7 @@ Options options_of(const Arguments& arguments) {
   options.seed = static_cast<std::uint64_t>(arguments.number("seed"));
   options.writers = static_cast<int>(arguments.number("writers"));
   options.readers = static_cast<int>(arguments.number("readers"));
+  options.pause = arguments.number("pause-ms") * kMillisecond;
   options.database = arguments.required("database");
   options.redis = arguments.text("redis");
   options.second_redis = arguments.text("second-redis");
@@ -145,8 +157,15 @@ Options options_of(const Arguments& arguments) {
 
 void main_of(int count, char** words) {
   const Arguments arguments(count, words,
-                            {{"seed", "1"}, {"writers", "4"}, {"readers", "2"}, {"log", ""}, {"database", ""}, {"redis", ""},
-                             {"second-redis", ""}, {"replica", ""}},
+                            {{"seed", "1"},
+                             {"writers", "4"},
+                             {"readers", "2"},
+                             {"pause-ms", "8"},
+                             {"log", ""},
+                             {"database", ""},
+                             {"redis", ""},
+                             {"second-redis", ""},
+                             {"replica", ""}},
                             {{"prepare", true}, {"settle", true}});
   const Options options = options_of(arguments);
   if (arguments.has("prepare")) return prepare(options);

@@ -23,7 +23,8 @@ bool Database::connect() {
                                " application_name=consistency connect_timeout=2 client_encoding=UTF8"
                                " options='-c lock_timeout=3s -c client_min_messages=warning'";
   connection_.reset(PQconnectdb(conninfo.c_str()));
-  if (PQstatus(connection_.get()) == CONNECTION_OK && PQsetnonblocking(connection_.get(), 1) == 0) return true;
+  if (PQstatus(connection_.get()) == CONNECTION_OK && PQsetnonblocking(connection_.get(), 1) == 0)
+    return true;
   message_ = PQerrorMessage(connection_.get());
   connection_.reset();
   return false;
@@ -85,7 +86,8 @@ Database::State Database::take_answer() {
 }
 
 const char* Database::value(int row, int column) const {
-  if (!result_ || row >= PQntuples(result_.get()) || PQgetisnull(result_.get(), row, column) != 0) return nullptr;
+  if (!result_ || row >= PQntuples(result_.get()) || PQgetisnull(result_.get(), row, column) != 0)
+    return nullptr;
   return PQgetvalue(result_.get(), row, column);
 }
 

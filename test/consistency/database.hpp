@@ -1,4 +1,5 @@
-// A session with PostgreSQL that never waits for ever: an answer that does not come in time, or after the end, is a connection lost.
+// A session with PostgreSQL that never waits for ever: an answer that does not come in time, or after the
+// end, is a connection lost.
 #pragma once
 
 #include <libpq-fe.h>

@@ -25,7 +25,8 @@ void take_commit(const Record& record, Evidence& evidence) {
 }
 
 void must(Database& database, const char* statement, const std::vector<std::string>& parameters = {}) {
-  if (database.run(statement, parameters) != Database::State::done) throw std::runtime_error(database.message());
+  if (database.run(statement, parameters) != Database::State::done)
+    throw std::runtime_error(database.message());
 }
 
 std::optional<CachedKey> parse_key(const std::string& key, const std::string& text) {
@@ -35,7 +36,8 @@ std::optional<CachedKey> parse_key(const std::string& key, const std::string& te
   if (colon == std::string::npos || !value) return std::nullopt;
   for (int protocol = 0; protocol < kProtocols; ++protocol) {
     if (key.compare(0, colon, name_of(static_cast<Protocol>(protocol))) != 0) continue;
-    return CachedKey{static_cast<Protocol>(protocol), std::strtoll(key.c_str() + number, nullptr, 10), value->version, value->fill};
+    return CachedKey{static_cast<Protocol>(protocol), std::strtoll(key.c_str() + number, nullptr, 10),
+                     value->version, value->fill};
   }
   return std::nullopt;
 }
@@ -59,14 +61,20 @@ void load_history(const std::string& conninfo, Evidence& evidence) {
   must(database, "BEGIN ISOLATION LEVEL REPEATABLE READ");
   must(database,
        "SELECT count(*) FROM (SELECT id, version FROM item UNION ALL SELECT id, version FROM parted) r"
-       " FULL JOIN (SELECT DISTINCT ON (id) id, version, is_removal FROM history ORDER BY id, version DESC) h ON r.id = h.id"
+       " FULL JOIN (SELECT DISTINCT ON (id) id, version, is_removal FROM history ORDER BY id, version DESC) "
+       "h ON r.id = h.id"
        " WHERE r.version IS DISTINCT FROM CASE WHEN NOT h.is_removal THEN h.version END");
   evidence.differing = database.number();
   must(database, "DECLARE h CURSOR FOR SELECT id, version, token, is_removal FROM history");
   do {
     must(database, (std::string("FETCH ") + kRowsAtOnce + " FROM h").c_str());
     for (int row = 0; row < database.rows(); ++row) {
-      Change change{database.number(row, 0), database.number(row, 1), database.number(row, 2), *database.value(row, 3) == 't', false, {}};
+      Change change{database.number(row, 0),
+                    database.number(row, 1),
+                    database.number(row, 2),
+                    *database.value(row, 3) == 't',
+                    false,
+                    {}};
       change.commit = change.token == 0 ? CommitTimes{0, 0} : evidence.commits.times(change.token);
       evidence.history.add(change);
     }
@@ -89,7 +97,8 @@ void load_keys(const std::string& address, Evidence& evidence) {
     if (names.empty()) continue;
     words.insert(words.end(), names.begin(), names.end());
     const Answer values = cache.command(words);
-    if (values.kind != Answer::Kind::list) throw std::runtime_error(address + " does not answer: " + values.text);
+    if (values.kind != Answer::Kind::list)
+      throw std::runtime_error(address + " does not answer: " + values.text);
     for (std::size_t i = 0; i < names.size(); ++i) {
       if (values.list[i].kind == Answer::Kind::nil) continue;  // ran out
       const std::optional<CachedKey> key = parse_key(names[i], values.list[i].text);
@@ -101,7 +110,9 @@ void load_keys(const std::string& address, Evidence& evidence) {
   const auto order = [](const CachedKey& one, const CachedKey& other) {
     return one.protocol != other.protocol ? one.protocol < other.protocol : one.id < other.id;
   };
-  const auto is_same = [](const CachedKey& one, const CachedKey& other) { return one.protocol == other.protocol && one.id == other.id; };
+  const auto is_same = [](const CachedKey& one, const CachedKey& other) {
+    return one.protocol == other.protocol && one.id == other.id;
+  };
   std::sort(evidence.keys.begin(), evidence.keys.end(), order);
   evidence.keys.erase(std::unique(evidence.keys.begin(), evidence.keys.end(), is_same), evidence.keys.end());
 }
@@ -114,7 +125,8 @@ std::vector<Fault> load_faults(const std::string& file) {
   while (std::getline(in, line)) {
     std::istringstream words(line);
     Fault fault;
-    if (!(words >> fault.begin >> fault.end >> fault.name)) throw std::runtime_error(file + " has the line \"" + line + "\"");
+    if (!(words >> fault.begin >> fault.end >> fault.name))
+      throw std::runtime_error(file + " has the line \"" + line + "\"");
     faults.push_back(fault);
   }
   return faults;

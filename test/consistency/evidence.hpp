@@ -1,4 +1,5 @@
-// What the judge has before it: the clients' logs, what the database has committed, and what the caches hold in the end.
+// What the judge has before it: the clients' logs, what the database has committed, and what the caches hold
+// in the end.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +25,7 @@ struct Evidence {
   std::vector<Gap> gaps[2];  // by Channel
   std::int64_t outcomes[kKinds][3] = {};
   std::vector<std::int64_t> changing;  // tokens that were acknowledged and changed something
-  std::int64_t differing = 0;  // rows whose version is not the newest of the history
+  std::int64_t differing = 0;          // rows whose version is not the newest of the history
   std::vector<CachedKey> keys;
   std::int64_t unreadable = 0;  // keys that hold what no client has stored
   Nanoseconds begin = kNever;   // the first that was noted

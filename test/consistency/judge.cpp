@@ -3,11 +3,13 @@
 //   judge --log DIR --database CONNINFO --redis ADDRESS [--second-redis ADDRESS] [--second-delete-ms N]
 //         [--faults FILE] [--window-ms N] [--recovery-ms N] [--expect-races N] [--min-reads N] [--show N]
 //
-// FILE has a line "BEGIN END NAME" for each fault, in nanoseconds of CLOCK_MONOTONIC. Deletes have --window-ms after the commit was
-// acknowledged, and during a fault until --recovery-ms after its end. With --expect-races the plain readers must have lost so many
-// races at least: else the clients were too tame to prove anything.
+// FILE has a line "BEGIN END NAME" for each fault, in nanoseconds of CLOCK_MONOTONIC. Deletes have
+// --window-ms after the commit was acknowledged, and during a fault until --recovery-ms after its end. With
+// --expect-races the plain readers must have lost so many races at least: else the clients were too tame to
+// prove anything.
 //
-// Exit status: 0 sound; 1 violations, of which --show are told; 2 the run proves nothing, or could not be judged. The last line is JSON.
+// Exit status: 0 sound; 1 violations, of which --show are told; 2 the run proves nothing, or could not be
+// judged. The last line is JSON.
 #include <cstdio>
 #include <exception>
 #include <string>
@@ -57,9 +59,17 @@ Status status_of(const Trial& trial, const Arguments& arguments) {
 
 int main_of(int count, char** words) {
   const Arguments arguments(count, words,
-                            {{"log", ""}, {"database", ""}, {"redis", ""}, {"second-redis", ""}, {"second-delete-ms", "0"},
-                             {"faults", ""}, {"window-ms", "5000"}, {"recovery-ms", "5000"}, {"expect-races", "0"},
-                             {"min-reads", "1000"}, {"show", "50"}},
+                            {{"log", ""},
+                             {"database", ""},
+                             {"redis", ""},
+                             {"second-redis", ""},
+                             {"second-delete-ms", "0"},
+                             {"faults", ""},
+                             {"window-ms", "5000"},
+                             {"recovery-ms", "5000"},
+                             {"expect-races", "0"},
+                             {"min-reads", "1000"},
+                             {"show", "50"}},
                             {});
   const Rules rules = rules_of(arguments);
   const Evidence evidence = evidence_of(arguments);

@@ -13,7 +13,7 @@ const char* name_of(Protocol protocol) {
 }
 
 const char* name_of(Kind kind) {
-  static constexpr const char* kNames[kKinds] = {"window", "hot",      "churn", "move",
+  static constexpr const char* kNames[kKinds] = {"window",    "hot",      "churn", "move",
                                                  "partition", "truncate", "bulk"};
   return kNames[static_cast<int>(kind)];
 }
@@ -30,7 +30,8 @@ Log::Log(const std::string& folder, const std::string& name)
 }
 
 void Log::add(const Record& record) {
-  if (std::fwrite(&record, sizeof record, 1, file_.get()) != 1) throw std::runtime_error("cannot write a log");
+  if (std::fwrite(&record, sizeof record, 1, file_.get()) != 1)
+    throw std::runtime_error("cannot write a log");
 }
 
 void Log::flush() {

@@ -1,7 +1,7 @@
 // What the clients note and the judge reads: records of one size, a file for each thread.
 //
-// Times are nanoseconds of CLOCK_MONOTONIC, which all processes of a machine share. A file that was cut in the middle of a
-// record is read up to there.
+// Times are nanoseconds of CLOCK_MONOTONIC, which all processes of a machine share. A file that was cut in
+// the middle of a record is read up to there.
 #pragma once
 
 #include <cstdint>
@@ -32,9 +32,9 @@ const char* name_of(Protocol protocol);
 enum class RecordType : std::uint8_t { commit = 1, read, fill, message, gap };
 
 enum class Outcome : std::uint8_t {
-  done,      // acknowledged, stored
-  unknown,   // the connection was lost before the answer
-  refused,   // rolled back on an error; not stored, since the lease was gone
+  done,     // acknowledged, stored
+  unknown,  // the connection was lost before the answer
+  refused,  // rolled back on an error; not stored, since the lease was gone
 };
 
 enum class Source : std::uint8_t { hit, miss };
@@ -50,12 +50,13 @@ struct Record {
   std::uint8_t protocol = 0;  // read, fill: Protocol; message, gap: Channel
   std::uint8_t kind = 0;      // commit: Kind of the operation
   std::uint32_t count = 0;    // commit: rows it changed at least (0: perhaps none)
-  std::int64_t number = 0;    // commit: token; read: the fill that stored the value, or 0; fill: its own number
+  std::int64_t number = 0;  // commit: token; read: the fill that stored the value, or 0; fill: its own number
   std::int64_t id = 0;
   std::int64_t version = 0;
-  Nanoseconds begin = 0;  // commit, read: before it was asked for; fill: before SELECT; message: arrival; gap: since when
+  Nanoseconds begin =
+      0;  // commit, read: before it was asked for; fill: before SELECT; message: arrival; gap: since when
   Nanoseconds middle = 0;  // fill: before it was stored
-  Nanoseconds end = 0;  // commit, read, fill: the answer was there; gap: listening again
+  Nanoseconds end = 0;     // commit, read, fill: the answer was there; gap: listening again
 };
 static_assert(sizeof(Record) == 56);
 

@@ -1,4 +1,5 @@
-// What the triggers' messages say: {"op":"UPDATE","id":7,"version":23}. A wide one has neither id nor version.
+// What the triggers' messages say: {"op":"UPDATE","id":7,"version":23}. A wide one has neither id nor
+// version.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Decisions that depend on nothing but the seed, the client and the number of the operation, so that a seed repeats them whatever
-// the servers did meanwhile.
+// Decisions that depend on nothing but the seed, the client and the number of the operation, so that a seed
+// repeats them whatever the servers did meanwhile.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,9 @@ class Random {
     return mixed ^ (mixed >> 31);
   }
   // 0 ... bound - 1
-  std::int64_t below(std::int64_t bound) { return static_cast<std::int64_t>(next() % static_cast<std::uint64_t>(bound)); }
+  std::int64_t below(std::int64_t bound) {
+    return static_cast<std::int64_t>(next() % static_cast<std::uint64_t>(bound));
+  }
   std::int64_t between(std::int64_t least, std::int64_t most) { return least + below(most - least + 1); }
   bool chance(std::int64_t in_10000) { return below(10000) < in_10000; }
   double unit() { return static_cast<double>(next() >> 11) * 0x1p-53; }

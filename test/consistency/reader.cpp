@@ -18,7 +18,8 @@ constexpr int kFillShift = 40;
 const char* const kSelect =
     "SELECT coalesce((SELECT version FROM item WHERE id = $1), (SELECT version FROM slot WHERE id = $1), 0)";
 const char* const kSelectParted =
-    "SELECT coalesce((SELECT version FROM parted WHERE id = $1), (SELECT version FROM slot WHERE id = $1), 0)";
+    "SELECT coalesce((SELECT version FROM parted WHERE id = $1), (SELECT version FROM slot WHERE id = $1), "
+    "0)";
 
 const char* const kScript =
     "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end "
@@ -41,9 +42,14 @@ Reader::Reader(Shared& shared, Protocol protocol, int number, int place)
       protocol_(protocol),
       number_(number),
       log_(shared.options.log, std::string(name_of(protocol)) + std::to_string(number)),
-      database_([&shared, protocol] { return protocol == Protocol::replica ? conninfo_of_replica(shared.options.replica) : shared.database(); },
-                [&shared] { return shared.is_over(); }),
-      cache_(protocol == Protocol::second || protocol == Protocol::replica ? shared.options.second_redis : shared.options.redis) {
+      database_(
+          [&shared, protocol] {
+            return protocol == Protocol::replica ? conninfo_of_replica(shared.options.replica)
+                                                 : shared.database();
+          },
+          [&shared] { return shared.is_over(); }),
+      cache_(protocol == Protocol::second || protocol == Protocol::replica ? shared.options.second_redis
+                                                                           : shared.options.redis) {
   if (protocol == Protocol::local) {
     subscription_.emplace(shared, place % 2 == 0 ? Channel::publish : Channel::notify);
   }
@@ -51,7 +57,8 @@ Reader::Reader(Shared& shared, Protocol protocol, int number, int place)
 
 void Reader::run() {
   while (!shared_.is_over()) {
-    Random random(shared_.options.seed, static_cast<std::uint64_t>(number_), static_cast<std::uint64_t>(++operation_));
+    Random random(shared_.options.seed, static_cast<std::uint64_t>(number_),
+                  static_cast<std::uint64_t>(++operation_));
     const Choice choice = draw(random);
     if (!is_ready()) {
       shared_.pause(kRetry);
@@ -89,12 +96,15 @@ Reader::Choice Reader::draw(Random& random) {
     choice.id = random.between(kBulkFirst, kBulkLast);
   }
   const std::int64_t pause = random.below(10000);
-  choice.pause = pause < 5000 ? 0 : pause < 9899 ? random.below(2 * kMillisecond) : pause < 9999 ? random.below(60 * kMillisecond) : 5 * kSecond;
+  choice.pause = pause < 5000   ? 0
+                 : pause < 9899 ? random.below(2 * kMillisecond)
+                 : pause < 9999 ? random.below(60 * kMillisecond)
+                                : 5 * kSecond;
   choice.until_passed = random.chance(200);
   choice.by_script = random.chance(5000);
   choice.inside = random.chance(5000);
   if (random.chance(1000)) choice.lease_ms = 10;
-  choice.rest = random.below(2 * kMillisecond);
+  choice.rest = random.below(shared_.options.pause + 1);
   return choice;
 }
 
@@ -137,7 +147,9 @@ bool Reader::select(const Choice& choice, Record& fill) {
   fill.type = RecordType::fill;
   fill.id = choice.id;
   fill.begin = now();
-  if (database_.run(is_parted(choice.id) ? kSelectParted : kSelect, {std::to_string(choice.id)}) != Database::State::done) return false;
+  if (database_.run(is_parted(choice.id) ? kSelectParted : kSelect, {std::to_string(choice.id)}) !=
+      Database::State::done)
+    return false;
   fill.version = database_.number();
   fill.number = (static_cast<std::int64_t>(number_) << kFillShift) + ++last_fill_;
   note_read(choice.id, {fill.version, 0}, Source::miss, fill.begin, now());
@@ -160,8 +172,11 @@ void Reader::fill_plainly(const Choice& choice) {
   if (!select(choice, fill)) return;
   linger(choice);
   fill.middle = now();
-  const Answer answer = cache_.command({"SET", key_of(choice.id), text_of({fill.version, fill.number}), "EX", kLife});
-  note_fill(fill, answer.is_text("OK") ? Outcome::done : answer.kind == Answer::Kind::error ? Outcome::refused : Outcome::unknown);
+  const Answer answer =
+      cache_.command({"SET", key_of(choice.id), text_of({fill.version, fill.number}), "EX", kLife});
+  note_fill(fill, answer.is_text("OK")                 ? Outcome::done
+                  : answer.kind == Answer::Kind::error ? Outcome::refused
+                                                       : Outcome::unknown);
 }
 
 // As docs/leases.md has it.
@@ -171,11 +186,13 @@ void Reader::fill_under_lease(const Choice& choice) {
   const Answer answer = cache_.command({"SET", lease, token, "NX", "PX", std::to_string(choice.lease_ms)});
   Record fill;
   if (!select(choice, fill) || !answer.is_text("OK")) return;
-  const Outcome outcome = choice.by_script ? store_by_script(choice, lease, token, fill) : store_by_watch(choice, lease, token, fill);
+  const Outcome outcome = choice.by_script ? store_by_script(choice, lease, token, fill)
+                                           : store_by_watch(choice, lease, token, fill);
   note_fill(fill, outcome);
 }
 
-Outcome Reader::store_by_watch(const Choice& choice, const std::string& lease, const std::string& token, Record& fill) {
+Outcome Reader::store_by_watch(const Choice& choice, const std::string& lease, const std::string& token,
+                               Record& fill) {
   if (!choice.inside) linger(choice);
   const std::vector<Answer> seen = cache_.pipeline({{"WATCH", lease}, {"GET", lease}});
   if (choice.inside) linger(choice);
@@ -184,15 +201,17 @@ Outcome Reader::store_by_watch(const Choice& choice, const std::string& lease, c
     cache_.command({"UNWATCH"});
     return Outcome::refused;
   }
-  const Answer answer = cache_.pipeline({{"MULTI"},
-                                         {"SET", key_of(choice.id), text_of({fill.version, fill.number}), "EX", kLife},
-                                         {"UNLINK", lease},
-                                         {"EXEC"}})[3];
+  const Answer answer =
+      cache_.pipeline({{"MULTI"},
+                       {"SET", key_of(choice.id), text_of({fill.version, fill.number}), "EX", kLife},
+                       {"UNLINK", lease},
+                       {"EXEC"}})[3];
   if (answer.kind == Answer::Kind::lost) return Outcome::unknown;
   return answer.kind == Answer::Kind::list ? Outcome::done : Outcome::refused;
 }
 
-Outcome Reader::store_by_script(const Choice& choice, const std::string& lease, const std::string& token, Record& fill) {
+Outcome Reader::store_by_script(const Choice& choice, const std::string& lease, const std::string& token,
+                                Record& fill) {
   linger(choice);
   fill.middle = now();
   const Answer answer = cache_.command(
@@ -223,7 +242,8 @@ void Reader::drop_locally() {
       if (!subscription_->is_listening()) local_.clear();
       return;
     }
-    const Message message = event == Subscription::Event::gap ? Message{} : parse_message(subscription_->text());
+    const Message message =
+        event == Subscription::Event::gap ? Message{} : parse_message(subscription_->text());
     is_dropped_ = is_dropped_ || message.said == Said::wide || message.id == reading_;
     if (message.said == Said::wide) {
       local_.clear();
@@ -233,7 +253,8 @@ void Reader::drop_locally() {
   }
 }
 
-void Reader::note_read(std::int64_t id, const CachedValue& value, Source source, Nanoseconds begin, Nanoseconds end) {
+void Reader::note_read(std::int64_t id, const CachedValue& value, Source source, Nanoseconds begin,
+                       Nanoseconds end) {
   Record record;
   record.type = RecordType::read;
   record.flag = static_cast<std::uint8_t>(source);

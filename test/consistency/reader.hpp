@@ -25,7 +25,7 @@ class Reader {
  private:
   struct Choice {
     std::int64_t id = 0;
-    Nanoseconds pause = 0;     // between reading and storing
+    Nanoseconds pause = 0;      // between reading and storing
     bool until_passed = false;  // or as long as the row is still being changed
     bool by_script = false;
     bool inside = false;  // the pause comes after the look at the lease
@@ -45,13 +45,16 @@ class Reader {
   void fill(const Choice& choice);
   void fill_plainly(const Choice& choice);
   void fill_under_lease(const Choice& choice);
-  Outcome store_by_watch(const Choice& choice, const std::string& lease, const std::string& token, Record& fill);
-  Outcome store_by_script(const Choice& choice, const std::string& lease, const std::string& token, Record& fill);
+  Outcome store_by_watch(const Choice& choice, const std::string& lease, const std::string& token,
+                         Record& fill);
+  Outcome store_by_script(const Choice& choice, const std::string& lease, const std::string& token,
+                          Record& fill);
   void fill_locally(const Choice& choice);
   void drop_locally();
   bool select(const Choice& choice, Record& fill);
   void linger(const Choice& choice);
-  void note_read(std::int64_t id, const CachedValue& value, Source source, Nanoseconds begin, Nanoseconds end);
+  void note_read(std::int64_t id, const CachedValue& value, Source source, Nanoseconds begin,
+                 Nanoseconds end);
   void note_fill(Record fill, Outcome outcome);
   std::string key_of(std::int64_t id) const { return name_of(protocol_) + (":" + name_of_row(id)); }
 

@@ -9,15 +9,17 @@ namespace cache_invalidate::consistency {
 
 namespace {
 
-// A row's version comes from a sequence, so that none is ever given twice, rolled back or not; it is taken under a lock that is held
-// until the commit, so that versions of an id rise in the order of commits. "slot" has that lock where a row may be missing, and the
-// version of its absence.
+// A row's version comes from a sequence, so that none is ever given twice, rolled back or not; it is taken
+// under a lock that is held until the commit, so that versions of an id rise in the order of commits. "slot"
+// has that lock where a row may be missing, and the version of its absence.
 const char* const kTables[] = {
     "CREATE SEQUENCE versions",
     "CREATE TABLE item (id bigint PRIMARY KEY, version bigint NOT NULL)",
-    "CREATE TABLE parted (id bigint, part integer, version bigint NOT NULL, PRIMARY KEY (id, part)) PARTITION BY LIST (part)",
+    "CREATE TABLE parted (id bigint, part integer, version bigint NOT NULL, PRIMARY KEY (id, part)) "
+    "PARTITION BY LIST (part)",
     "CREATE TABLE slot (id bigint PRIMARY KEY, version bigint NOT NULL DEFAULT 0)",
-    "CREATE TABLE history (id bigint NOT NULL, version bigint NOT NULL, is_removal boolean NOT NULL, token bigint NOT NULL,"
+    "CREATE TABLE history (id bigint NOT NULL, version bigint NOT NULL, is_removal boolean NOT NULL, token "
+    "bigint NOT NULL,"
     " xid xid8 NOT NULL DEFAULT pg_current_xact_id())",
 };
 
@@ -81,7 +83,8 @@ BEGIN
   DELETE FROM parted WHERE id = which;
   IF FOUND THEN PERFORM note_removal(which, token); END IF;
 END $$)",
-    // The slots are locked first, as the other functions do; rows that came meanwhile are seen under the lock.
+    // The slots are locked first, as the other functions do; rows that came meanwhile are seen under the
+    // lock.
     R"(CREATE FUNCTION clear_part(leaf regclass, token bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
   EXECUTE format('SELECT FROM slot WHERE id IN (SELECT id FROM %s) ORDER BY id FOR UPDATE', leaf);
@@ -103,12 +106,14 @@ const char* const kRows[] = {
     "INSERT INTO item SELECT id, nextval('versions') FROM (SELECT generate_series($1::bigint, $2::bigint) id"
     " UNION ALL SELECT generate_series($3::bigint, $4::bigint)) ids",
     "INSERT INTO history SELECT id, version, false, 0 FROM item",
-    "INSERT INTO slot SELECT generate_series($1::bigint, $2::bigint) UNION ALL SELECT generate_series($3::bigint, $4::bigint)",
+    "INSERT INTO slot SELECT generate_series($1::bigint, $2::bigint) UNION ALL SELECT "
+    "generate_series($3::bigint, $4::bigint)",
 };
 
 std::string key_arguments(std::initializer_list<Protocol> protocols, const std::string& row) {
   std::string arguments;
-  for (const Protocol protocol : protocols) arguments += std::string(", 'key=") + name_of(protocol) + ":" + row + "'";
+  for (const Protocol protocol : protocols)
+    arguments += std::string(", 'key=") + name_of(protocol) + ":" + row + "'";
   return arguments;
 }
 
@@ -120,10 +125,10 @@ std::string trigger(const std::string& table, const std::string& server, const s
 // The caches' triggers are two, since their keys are; messages come from the first.
 std::vector<std::string> triggers(const std::string& table, const std::string& row, bool has_second) {
   std::vector<std::string> statements;
-  statements.push_back(trigger(
-      table, "cache",
-      key_arguments({Protocol::plain, Protocol::leased}, row) + ", 'channel=" + kChannel +
-          R"(', 'payload={"op":"{$operation}","id":"{id}","version":"{version}"}', 'id={id}')"));
+  statements.push_back(
+      trigger(table, "cache",
+              key_arguments({Protocol::plain, Protocol::leased}, row) + ", 'channel=" + kChannel +
+                  R"(', 'payload={"op":"{$operation}","id":"{id}","version":"{version}"}', 'id={id}')"));
   if (has_second) {
     statements.push_back(
         trigger(table, "cache2", key_arguments({Protocol::second, Protocol::replica}, row) + ", 'channel='"));
@@ -148,11 +153,13 @@ void prepare(const Options& options) {
     must(database, "CREATE TABLE parted_" + number + " PARTITION OF parted FOR VALUES IN (" + number + ")");
   }
   for (const char* statement : kFunctions) must(database, statement);
-  must(database, kRows[0], {std::to_string(kHotFirst), std::to_string(kHotLast), std::to_string(kBulkFirst),
-                            std::to_string(kBulkLast)});
+  must(database, kRows[0],
+       {std::to_string(kHotFirst), std::to_string(kHotLast), std::to_string(kBulkFirst),
+        std::to_string(kBulkLast)});
   must(database, kRows[1]);
-  must(database, kRows[2], {std::to_string(kChurnFirst), std::to_string(kChurnLast), std::to_string(kPartedFirst),
-                            std::to_string(kPartedLast)});
+  must(database, kRows[2],
+       {std::to_string(kChurnFirst), std::to_string(kChurnLast), std::to_string(kPartedFirst),
+        std::to_string(kPartedLast)});
   const bool has_second = !options.second_redis.empty();
   for (const std::string& statement : triggers("item", "{id}", has_second)) must(database, statement);
   for (const std::string& statement : triggers("parted", "p:{id}", has_second)) must(database, statement);

@@ -8,7 +8,8 @@
 
 namespace cache_invalidate::consistency {
 
-// Ends what is still prepared, and waits for sessions that clients have left behind. Throws std::runtime_error.
+// Ends what is still prepared, and waits for sessions that clients have left behind. Throws
+// std::runtime_error.
 void settle(const Options& options);
 
 // A change after all others; returns its version, or kNever if the database is away.

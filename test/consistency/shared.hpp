@@ -1,5 +1,5 @@
-// What the threads of the clients have in common: options, the end, the window's position, and transactions that were prepared and
-// wait for any session to end them.
+// What the threads of the clients have in common: options, the end, the window's position, and transactions
+// that were prepared and wait for any session to end them.
 #pragma once
 
 #include <atomic>
@@ -18,7 +18,8 @@ namespace cache_invalidate::consistency {
 struct Options {
   std::uint64_t seed = 1;
   int writers = 4;
-  int readers = 2;  // of each protocol
+  int readers = 2;                       // of each protocol
+  Nanoseconds pause = 8 * kMillisecond;  // at most, between operations
   std::string log;
   std::string database;
   std::string redis;
@@ -27,7 +28,8 @@ struct Options {
   int run = 0;          // how often clients were started before with the same logs
 };
 
-// Ids by what is done to them. Rows of the first three and of the window are in "item", the others in "parted".
+// Ids by what is done to them. Rows of the first three and of the window are in "item", the others in
+// "parted".
 inline constexpr std::int64_t kHotFirst = 1, kHotLast = 40;
 inline constexpr std::int64_t kChurnFirst = 101, kChurnLast = 400;
 inline constexpr std::int64_t kBulkFirst = 10001, kBulkLast = 15000;
@@ -36,10 +38,14 @@ inline constexpr std::int64_t kWindowFirst = 1000000;
 inline constexpr std::int64_t kWindowOfRun = 100000000;
 inline constexpr int kParts = 4;
 
-inline bool is_parted(std::int64_t id) { return kPartedFirst <= id && id <= kPartedLast; }
+inline bool is_parted(std::int64_t id) {
+  return kPartedFirst <= id && id <= kPartedLast;
+}
 
 // The part of a key that names the row, the same in all protocols.
-inline std::string name_of_row(std::int64_t id) { return (is_parted(id) ? "p:" : "") + std::to_string(id); }
+inline std::string name_of_row(std::int64_t id) {
+  return (is_parted(id) ? "p:" : "") + std::to_string(id);
+}
 
 struct Prepared {
   std::int64_t token = 0;
@@ -49,16 +55,20 @@ struct Prepared {
   Nanoseconds begin = kNever;  // when it was first asked to commit
 };
 
-inline std::string gid_of(std::int64_t token) { return "consistency_" + std::to_string(token); }
+inline std::string gid_of(std::int64_t token) {
+  return "consistency_" + std::to_string(token);
+}
 
 class Shared {
  public:
   explicit Shared(Options given)
-      : options(std::move(given)), position(kWindowFirst + options.run * kWindowOfRun), database_(options.database) {}
+      : options(std::move(given)),
+        position(kWindowFirst + options.run * kWindowOfRun),
+        database_(options.database) {}
 
   const Options options;
-  std::atomic<std::int64_t> position;  // the next id of the window
-  std::atomic<std::int64_t> commits{0}, reads{0}, fills{0};     // so far, for who waits for enough of them
+  std::atomic<std::int64_t> position;                        // the next id of the window
+  std::atomic<std::int64_t> commits{0}, reads{0}, fills{0};  // so far, for who waits for enough of them
 
   bool is_over() const { return is_over_; }
   void end() {

@@ -18,7 +18,8 @@ Subscription::Subscription(Shared& shared, Channel channel) : shared_(shared), c
   if (channel == Channel::publish) {
     cache_ = std::make_unique<Cache>(shared.options.redis);
   } else {
-    database_ = std::make_unique<Database>([&shared] { return shared.database(); }, [&shared] { return shared.is_over(); });
+    database_ = std::make_unique<Database>([&shared] { return shared.database(); },
+                                           [&shared] { return shared.is_over(); });
   }
 }
 
@@ -61,7 +62,8 @@ Subscription::Event Subscription::take_notification(int wait_ms) {
 Subscription::Event Subscription::take_publication(int wait_ms) {
   const Answer answer = cache_->next(wait_ms);
   is_listening_ = cache_->is_connected();
-  if (answer.kind != Answer::Kind::list || answer.list.size() != 3 || !answer.list[0].is_text("message")) return Event::none;
+  if (answer.kind != Answer::Kind::list || answer.list.size() != 3 || !answer.list[0].is_text("message"))
+    return Event::none;
   text_ = answer.list[2].text;
   return Event::message;
 }
@@ -80,7 +82,8 @@ Record record_of(RecordType type, Channel channel, Nanoseconds begin, Nanosecond
 }  // namespace
 
 void note_messages(Shared& shared, Channel channel) {
-  Log log(shared.options.log, (channel == Channel::notify ? "notify" : "publish") + std::to_string(shared.options.run));
+  Log log(shared.options.log,
+          (channel == Channel::notify ? "notify" : "publish") + std::to_string(shared.options.run));
   Subscription subscription(shared, channel);
   for (std::int64_t newest = 0; newest < shared.last_version && !shared.is_silent();) {
     const Subscription::Event event = subscription.next(kWaitMs);

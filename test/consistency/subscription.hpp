@@ -17,7 +17,8 @@ class Subscription {
 
   enum class Event { none, message, gap };
 
-  // Waits up to wait_ms. `gap`: messages before now may be missing; from now on none is. `message`: text() has it.
+  // Waits up to wait_ms. `gap`: messages before now may be missing; from now on none is. `message`: text()
+  // has it.
   Event next(int wait_ms);
   const std::string& text() const { return text_; }
   // Since when messages may be missing; of the last gap.

@@ -7,7 +7,8 @@ namespace cache_invalidate::consistency {
 
 Nanoseconds percentile(std::vector<Nanoseconds>& values, std::int64_t count, double rank) {
   const auto listed = static_cast<std::int64_t>(values.size());
-  const auto position = static_cast<std::int64_t>(std::ceil(rank * static_cast<double>(count))) - 1 - (count - listed);
+  const auto position =
+      static_cast<std::int64_t>(std::ceil(rank * static_cast<double>(count))) - 1 - (count - listed);
   if (listed == 0 || position < 0) return 0;
   std::sort(values.begin(), values.end());
   return values[static_cast<std::size_t>(std::min(position, listed - 1))];
@@ -16,7 +17,8 @@ Nanoseconds percentile(std::vector<Nanoseconds>& values, std::int64_t count, dou
 void Tally::add(const Judgement& judgement) {
   ++reads;
   ++verdicts[static_cast<std::size_t>(judgement.verdict)];
-  const bool is_stale = judgement.verdict == Verdict::stale_within || judgement.verdict == Verdict::stale_in_fault ||
+  const bool is_stale = judgement.verdict == Verdict::stale_within ||
+                        judgement.verdict == Verdict::stale_in_fault ||
                         judgement.verdict == Verdict::stale_beyond;
   if (is_stale) ages.push_back(judgement.age);
 }
@@ -56,7 +58,8 @@ void Ages::add(Protocol protocol, std::int64_t version, Nanoseconds age) {
 
 std::int64_t Ages::above(Protocol protocol, Nanoseconds limit) const {
   const auto& oldest = oldest_[static_cast<int>(protocol)];
-  return std::count_if(oldest.begin(), oldest.end(), [limit](const auto& entry) { return entry.second > limit; });
+  return std::count_if(oldest.begin(), oldest.end(),
+                       [limit](const auto& entry) { return entry.second > limit; });
 }
 
 double share(std::int64_t misses, std::int64_t count) {

@@ -13,7 +13,8 @@
 
 namespace cache_invalidate::consistency {
 
-// The value below which the share `rank` (0 ... 1) of `count` values lies, of which those that are not listed are 0. Sorts.
+// The value below which the share `rank` (0 ... 1) of `count` values lies, of which those that are not listed
+// are 0. Sorts.
 Nanoseconds percentile(std::vector<Nanoseconds>& values, std::int64_t count, double rank);
 
 struct Tally {

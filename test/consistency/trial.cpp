@@ -53,7 +53,8 @@ void Trial::hear_read(const Record& record) {
   }
   ++counts.hits;
   const Judgement judgement = judge_read(read, {}, evidence_.history, rules_);
-  if (judgement.verdict != Verdict::fresh && (!is_violation(judgement.verdict) || judgement.verdict == Verdict::stale_beyond)) {
+  if (judgement.verdict != Verdict::fresh &&
+      (!is_violation(judgement.verdict) || judgement.verdict == Verdict::stale_beyond)) {
     suspects_.push_back(record);
     return;
   }
@@ -74,7 +75,8 @@ void Trial::hear_fills() {
 // One that nobody noted may have come at any time.
 Fill Trial::fill_of(std::int64_t number) const {
   const auto found = fills_.find(number);
-  const bool is_known = found != fills_.end() && found->second.end != 0 && static_cast<Outcome>(found->second.flag) != Outcome::unknown;
+  const bool is_known = found != fills_.end() && found->second.end != 0 &&
+                        static_cast<Outcome>(found->second.flag) != Outcome::unknown;
   return {is_known ? found->second.end : kNever};
 }
 
@@ -105,7 +107,8 @@ void Trial::judge_keys() {
   for (const CachedKey& key : evidence_.keys) {
     ProtocolCounts& counts = protocols[static_cast<int>(key.protocol)];
     ++counts.keys;
-    const Judgement judgement = judge_key({key.protocol, key.id, key.version, time, time}, fill_of(key.fill), evidence_.history, rules_);
+    const Judgement judgement = judge_key({key.protocol, key.id, key.version, time, time}, fill_of(key.fill),
+                                          evidence_.history, rules_);
     if (judgement.verdict == Verdict::fresh) continue;
     if (judgement.verdict == Verdict::fill_race) {
       ++counts.stale_keys;
@@ -131,7 +134,8 @@ void Trial::judge_messages() {
       ++wide[record.protocol];
       continue;
     }
-    const Judgement judgement = judge_message(said, record.id, record.version, record.begin, evidence_.history);
+    const Judgement judgement =
+        judge_message(said, record.id, record.version, record.begin, evidence_.history);
     if (is_violation(judgement.verdict)) accuse(judgement, Protocol::plain, record, "message");
     const Change* change = evidence_.history.find(record.id, record.version);
     std::int64_t& last = newest[record.protocol][record.id];
@@ -157,10 +161,13 @@ void Trial::judge_silence() {
     const bool is_last = i + 1 == all.size() || all[i + 1].id != all[i].id;
     if (!is_last || all[i].is_removal || all[i].token == 0) continue;
     for (int channel = 0; channel < 2; ++channel) {
-      if (evidence_.gaps[channel].empty() || !must_be_announced(all[i].commit, evidence_.gaps[channel], rules_)) continue;
+      if (evidence_.gaps[channel].empty() ||
+          !must_be_announced(all[i].commit, evidence_.gaps[channel], rules_))
+        continue;
       ++must_announced;
       if (told[channel][all[i].id] >= all[i].version || last_wide[channel] > all[i].commit.begin) continue;
-      violations.push_back(std::string("no message by ") + (channel == 0 ? "NOTIFY" : "PUBLISH") + ": " + describe(all[i]));
+      violations.push_back(std::string("no message by ") + (channel == 0 ? "NOTIFY" : "PUBLISH") + ": " +
+                           describe(all[i]));
     }
   }
 }
@@ -174,22 +181,25 @@ void Trial::judge_books() {
                            at(evidence_.commits.times(token).acknowledged));
     }
   }
-  if (evidence_.differing > 0) violations.push_back(std::to_string(evidence_.differing) + " rows differ from the newest of the history");
-  if (evidence_.unreadable > 0) violations.push_back(std::to_string(evidence_.unreadable) + " keys hold what nobody has stored");
+  if (evidence_.differing > 0)
+    violations.push_back(std::to_string(evidence_.differing) + " rows differ from the newest of the history");
+  if (evidence_.unreadable > 0)
+    violations.push_back(std::to_string(evidence_.unreadable) + " keys hold what nobody has stored");
 }
 
 std::string Trial::at(Nanoseconds time) const {
   if (time == kNever) return "never";
   if (time == 0) return "at an unknown time";
   char text[64];
-  std::snprintf(text, sizeof text, "at %.6f", static_cast<double>(time - evidence_.begin) / static_cast<double>(kSecond));
+  std::snprintf(text, sizeof text, "at %.6f",
+                static_cast<double>(time - evidence_.begin) / static_cast<double>(kSecond));
   return text;
 }
 
 std::string Trial::describe(const Change& change) const {
-  return "id " + std::to_string(change.id) + (change.is_removal ? " removal " : " version ") + std::to_string(change.version) +
-         " of transaction " + std::to_string(change.token) + ", commit begun " + at(change.commit.begin) + ", acknowledged " +
-         at(change.commit.acknowledged);
+  return "id " + std::to_string(change.id) + (change.is_removal ? " removal " : " version ") +
+         std::to_string(change.version) + " of transaction " + std::to_string(change.token) +
+         ", commit begun " + at(change.commit.begin) + ", acknowledged " + at(change.commit.acknowledged);
 }
 
 std::string Trial::describe_fill(std::int64_t number) const {
@@ -198,14 +208,16 @@ std::string Trial::describe_fill(std::int64_t number) const {
   if (found == fills_.end() || found->second.end == 0) return name + " of which nothing is known";
   static constexpr const char* kOutcomes[] = {"stored", "perhaps stored", "refused"};
   const Record& fill = found->second;
-  return name + ": selected " + at(fill.begin) + ", storing " + at(fill.middle) + ", " + kOutcomes[fill.flag] + " " + at(fill.end);
+  return name + ": selected " + at(fill.begin) + ", storing " + at(fill.middle) + ", " +
+         kOutcomes[fill.flag] + " " + at(fill.end);
 }
 
 void Trial::accuse(const Judgement& judgement, Protocol protocol, const Record& record, const char* what) {
   const bool is_message = record.type == RecordType::message;
   std::string text = std::string(name_of(judgement.verdict)) + ": " +
-                     (is_message ? (record.protocol == 0 ? "NOTIFY" : "PUBLISH") : name_of(protocol)) + " " + what + " of id " +
-                     std::to_string(record.id) + " version " + std::to_string(record.version) + " " + at(record.begin);
+                     (is_message ? (record.protocol == 0 ? "NOTIFY" : "PUBLISH") : name_of(protocol)) + " " +
+                     what + " of id " + std::to_string(record.id) + " version " +
+                     std::to_string(record.version) + " " + at(record.begin);
   if (judgement.age > 0) text += ", age " + std::to_string(judgement.age / kMillisecond) + " ms";
   if (judgement.by != nullptr) text += "; against " + describe(*judgement.by);
   if (record.number != 0) text += "; " + describe_fill(record.number);

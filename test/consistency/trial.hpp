@@ -1,4 +1,5 @@
-// Hears the evidence and judges it: each read, each key that is left, each message, and what should have been there and is not.
+// Hears the evidence and judges it: each read, each key that is left, each message, and what should have been
+// there and is not.
 #pragma once
 
 #include <cstdint>
@@ -16,10 +17,10 @@ namespace cache_invalidate::consistency {
 
 struct ProtocolCounts {
   std::int64_t hits = 0, misses = 0;
-  std::int64_t fills[3] = {};  // by Outcome
+  std::int64_t fills[3] = {};              // by Outcome
   std::unordered_set<std::int64_t> races;  // fills that left an old value for longer than the window
-  std::int64_t keys = 0;          // in the end
-  std::int64_t stale_keys = 0;    // of them, by fill races
+  std::int64_t keys = 0;                   // in the end
+  std::int64_t stale_keys = 0;             // of them, by fill races
 };
 
 class Trial {
@@ -32,9 +33,9 @@ class Trial {
   ProtocolCounts protocols[kProtocols];
   std::vector<Nanoseconds> announced[2];  // by Channel: from the begin of the commit to the message
   std::int64_t messages[2] = {}, wide[2] = {}, repeated[2] = {};
-  std::int64_t changes = 0;      // committed and acknowledged, after the preparation
-  std::int64_t unknown = 0;      // committed, though nobody was told
-  std::int64_t must_announced = 0;  // last changes whose message nobody can have missed
+  std::int64_t changes = 0;             // committed and acknowledged, after the preparation
+  std::int64_t unknown = 0;             // committed, though nobody was told
+  std::int64_t must_announced = 0;      // last changes whose message nobody can have missed
   std::vector<std::string> violations;  // what each was
 
  private:

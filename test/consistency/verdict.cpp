@@ -29,7 +29,9 @@ struct Limit {
   Nanoseconds end = 0;  // until when the old value may be there
 };
 
-Nanoseconds put_off(Nanoseconds time, Nanoseconds by) { return time > kNever - by ? kNever : time + by; }
+Nanoseconds put_off(Nanoseconds time, Nanoseconds by) {
+  return time > kNever - by ? kNever : time + by;
+}
 
 Limit limit_of(const Change& change, const Fill& fill, const Guard& guard, Nanoseconds window) {
   const Nanoseconds deleted = put_off(change.commit.acknowledged, window);
@@ -46,7 +48,8 @@ Judgement judge_existence(std::int64_t id, std::int64_t version, Nanoseconds see
                           bool may_be_hidden = false) {
   if (version == 0) return {};
   const Change* change = history.find(id, version);
-  if (change == nullptr || (change->is_hidden && !may_be_hidden)) return {Verdict::never_committed, 0, change};
+  if (change == nullptr || (change->is_hidden && !may_be_hidden))
+    return {Verdict::never_committed, 0, change};
   if (change->commit.begin > seen) return {Verdict::not_yet, change->commit.begin - seen, change};
   return {};
 }
@@ -54,8 +57,8 @@ Judgement judge_existence(std::int64_t id, std::int64_t version, Nanoseconds see
 }  // namespace
 
 const char* name_of(Verdict verdict) {
-  static constexpr const char* kNames[kVerdicts] = {"fresh",        "stale_within",    "stale_in_fault", "fill_race",
-                                                    "stale_beyond", "never_committed", "not_yet"};
+  static constexpr const char* kNames[kVerdicts] = {
+      "fresh", "stale_within", "stale_in_fault", "fill_race", "stale_beyond", "never_committed", "not_yet"};
   return kNames[static_cast<int>(verdict)];
 }
 
@@ -71,17 +74,10 @@ CommitTimes Commits::times(std::int64_t token) const {
   return found == times_.end() ? CommitTimes{} : found->second;
 }
 
-std::vector<std::int64_t> Commits::acknowledged() const {
-  std::vector<std::int64_t> tokens;
-  for (const auto& [token, times] : times_) {
-    if (times.acknowledged != kNever) tokens.push_back(token);
-  }
-  return tokens;
-}
-
 void History::seal() {
-  std::sort(changes_.begin(), changes_.end(),
-            [](const Change& one, const Change& other) { return stands_before(one, other.id, other.version); });
+  std::sort(changes_.begin(), changes_.end(), [](const Change& one, const Change& other) {
+    return stands_before(one, other.id, other.version);
+  });
   for (std::size_t i = 1; i < changes_.size(); ++i) {
     const bool is_same = changes_[i].id == changes_[i - 1].id && changes_[i].token == changes_[i - 1].token;
     changes_[i - 1].is_hidden = is_same && changes_[i].token != 0;
@@ -90,7 +86,8 @@ void History::seal() {
 
 const Change* History::find(std::int64_t id, std::int64_t version) const {
   const Change* found = first_from(changes_, id, version);
-  const bool is_it = found != changes_.data() + changes_.size() && found->id == id && found->version == version;
+  const bool is_it =
+      found != changes_.data() + changes_.size() && found->id == id && found->version == version;
   return is_it ? found : nullptr;
 }
 
@@ -177,7 +174,8 @@ Judgement judge_row(const Read& read, const History& history) {
   return judgement;
 }
 
-Judgement judge_message(Said said, std::int64_t id, std::int64_t version, Nanoseconds arrival, const History& history) {
+Judgement judge_message(Said said, std::int64_t id, std::int64_t version, Nanoseconds arrival,
+                        const History& history) {
   if (said == Said::wide) return {};
   Judgement judgement = judge_existence(id, version, arrival, history, true);
   if (is_violation(judgement.verdict) || said != Said::removal) return judgement;

@@ -1,9 +1,10 @@
 // The rules by which reads, keys and messages are judged: pure, without clock, files or servers.
 //
-// A change is *newer* for a read if its version is higher and its commit was acknowledged before the read began; then
-// the read is stale, and there is no false alarm in that. What is forgiven: the window in which deletes are on their way, the time
-// of a fault until it is recovered from, and fill races of protocols that have them: a value that may have been stored after the
-// change's delete, because storing it ended after its commit had begun.
+// A change is *newer* for a read if its version is higher and its commit was acknowledged before the read
+// began; then the read is stale, and there is no false alarm in that. What is forgiven: the window in which
+// deletes are on their way, the time of a fault until it is recovered from, and fill races of protocols that
+// have them: a value that may have been stored after the change's delete, because storing it ended after its
+// commit had begun.
 #pragma once
 
 #include <cstddef>
@@ -16,8 +17,8 @@
 
 namespace cache_invalidate::consistency {
 
-// When a transaction was committed, of all that is known. Unknown outcomes have no acknowledgement; whether they were committed
-// the database knows.
+// When a transaction was committed, of all that is known. Unknown outcomes have no acknowledgement; whether
+// they were committed the database knows.
 struct CommitTimes {
   Nanoseconds begin = 0;  // it was not committed before; 0: nobody knows
   Nanoseconds acknowledged = kNever;
@@ -28,8 +29,6 @@ class Commits {
   // The same transaction may be noted more than once: asked for again, or settled by another session.
   void note(std::int64_t token, Nanoseconds begin, Nanoseconds acknowledged);
   CommitTimes times(std::int64_t token) const;
-  // Acknowledged, so that its changes have to be in the database.
-  std::vector<std::int64_t> acknowledged() const;
 
  private:
   std::unordered_map<std::int64_t, CommitTimes> times_;
@@ -79,7 +78,8 @@ struct Fault {
 // What a protocol cannot do better.
 struct Guard {
   bool forgives_races = false;
-  Nanoseconds second_delete = 0;  // so much after the first; 0: none. Fills that are later than it are forgiven
+  Nanoseconds second_delete =
+      0;  // so much after the first; 0: none. Fills that are later than it are forgiven
 };
 
 struct Rules {
@@ -88,14 +88,17 @@ struct Rules {
   std::vector<Fault> faults;
   Guard guards[kProtocols];
 
-  // The fault that excuses what happens at this time, or nullptr; `later`: it takes so much longer to recover.
+  // The fault that excuses what happens at this time, or nullptr; `later`: it takes so much longer to
+  // recover.
   const Fault* fault_at(Nanoseconds time, Nanoseconds later = 0) const;
-  // When all that follows from the commit must have happened: after the window, or when the faults that it meets are recovered from.
+  // When all that follows from the commit must have happened: after the window, or when the faults that it
+  // meets are recovered from.
   Nanoseconds deadline(const CommitTimes& commit) const;
 };
 
 struct Fill {
-  Nanoseconds stored = 0;  // the latest time at which it can have been stored; 0: surely before the change, kNever: nobody knows
+  Nanoseconds stored = 0;  // the latest time at which it can have been stored; 0: surely before the change,
+                           // kNever: nobody knows
 };
 
 struct Read {
@@ -117,25 +120,30 @@ enum class Verdict {
 };
 inline constexpr int kVerdicts = 7;
 const char* name_of(Verdict verdict);
-inline bool is_violation(Verdict verdict) { return verdict >= Verdict::stale_beyond; }
+inline bool is_violation(Verdict verdict) {
+  return verdict >= Verdict::stale_beyond;
+}
 
 struct Judgement {
   Verdict verdict = Verdict::fresh;
-  Nanoseconds age = 0;         // since the first newer version was acknowledged
-  const Change* by = nullptr;  // the change that should have been seen, or the version that was not to be seen
+  Nanoseconds age = 0;  // since the first newer version was acknowledged
+  const Change* by =
+      nullptr;  // the change that should have been seen, or the version that was not to be seen
 };
 
 Judgement judge_read(const Read& read, const Fill& fill, const History& history, const Rules& rules);
 
-// What is in the cache when everything is healed and delivered: no window and no fault is an excuse. Unknown outcomes that were
-// committed count here.
+// What is in the cache when everything is healed and delivered: no window and no fault is an excuse. Unknown
+// outcomes that were committed count here.
 Judgement judge_key(const Read& key, const Fill& fill, const History& history, const Rules& rules);
 
 // A row that came from the database itself has to be fresh: a test of the clients and of the judge.
 Judgement judge_row(const Read& read, const History& history);
 
-// A message may come late and twice, but tells of nothing that was not committed, and of nothing before. `fresh`: it may.
-Judgement judge_message(Said said, std::int64_t id, std::int64_t version, Nanoseconds arrival, const History& history);
+// A message may come late and twice, but tells of nothing that was not committed, and of nothing before.
+// `fresh`: it may.
+Judgement judge_message(Said said, std::int64_t id, std::int64_t version, Nanoseconds arrival,
+                        const History& history);
 
 // A time in which a listener may have missed messages.
 struct Gap {

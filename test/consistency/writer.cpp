@@ -33,7 +33,8 @@ Writer::Writer(Shared& shared, int number)
 
 void Writer::run() {
   while (!shared_.is_over()) {
-    Random random(shared_.options.seed, static_cast<std::uint64_t>(number_), static_cast<std::uint64_t>(++operation_));
+    Random random(shared_.options.seed, static_cast<std::uint64_t>(number_),
+                  static_cast<std::uint64_t>(++operation_));
     transaction_ = 0;
     if (!is_ready()) continue;
     if (random.chance(500)) finish_others();
@@ -43,7 +44,7 @@ void Writer::run() {
       const Work work = draw(random);
       perform(work, draw_manner(random), random);
     }
-    shared_.pause(random.below(4 * kMillisecond));
+    shared_.pause(random.below(shared_.options.pause + 1));
   }
   finish_others();
   log_.flush();
@@ -82,7 +83,8 @@ Writer::Work Writer::draw(Random& random) {
   if (kind < 800) return {Kind::partition, call("remove_parted", {parted}), 0};
   if (kind < 975) return {Kind::partition, call("put_parted", {parted, random.below(kParts)}), 1};
   if (kind < 985) {
-    return {Kind::truncate, "SELECT clear_part('parted_" + std::to_string(random.below(kParts)) + "', %t)", 0};
+    return {Kind::truncate, "SELECT clear_part('parted_" + std::to_string(random.below(kParts)) + "', %t)",
+            0};
   }
   const std::int64_t rows = logarithmic(random, 100, 5000);
   const std::int64_t first = random.between(kBulkFirst, kBulkLast - rows + 1);
@@ -106,7 +108,8 @@ bool Writer::run_all(std::initializer_list<std::string> statements) {
     const Database::State state = database_.run(statement.c_str());
     if (state == Database::State::done) continue;
     // A standby, or a server that is short of something: elsewhere or later.
-    if (state == Database::State::failed && database_.error()[0] != '4' && database_.error() != "55P03") database_.close();
+    if (state == Database::State::failed && database_.error()[0] != '4' && database_.error() != "55P03")
+      database_.close();
     if (state == Database::State::failed) database_.run("ROLLBACK");
     shared_.pause(kRetry);
     return false;
@@ -115,7 +118,8 @@ bool Writer::run_all(std::initializer_list<std::string> statements) {
 }
 
 bool Writer::perform(const Work& work, Manner manner, Random& random) {
-  const std::int64_t token = (static_cast<std::int64_t>(number_) << kClientShift) + (operation_ << kOperationShift) + ++transaction_;
+  const std::int64_t token =
+      (static_cast<std::int64_t>(number_) << kClientShift) + (operation_ << kOperationShift) + ++transaction_;
   const std::string statement = with_token(work.statement, token);
   const std::string undo = "SELECT undo($undo$" + statement + "$undo$)";
   switch (manner) {
@@ -124,9 +128,11 @@ bool Writer::perform(const Work& work, Manner manner, Random& random) {
     case Manner::block:
       return run_all({"BEGIN", statement}) && commit(work, token, "COMMIT");
     case Manner::savepoint:
-      return run_all({"BEGIN", "SAVEPOINT a", statement, "ROLLBACK TO a", statement}) && commit(work, token, "COMMIT");
+      return run_all({"BEGIN", "SAVEPOINT a", statement, "ROLLBACK TO a", statement}) &&
+             commit(work, token, "COMMIT");
     case Manner::nested:
-      return run_all({"BEGIN", "SAVEPOINT a", statement, "SAVEPOINT b", statement, "ROLLBACK TO b", "RELEASE a"}) &&
+      return run_all({"BEGIN", "SAVEPOINT a", statement, "SAVEPOINT b", statement, "ROLLBACK TO b",
+                      "RELEASE a"}) &&
              commit(work, token, "COMMIT");
     case Manner::exception:
       return run_all({"BEGIN", undo, statement}) && commit(work, token, "COMMIT");
@@ -142,7 +148,11 @@ bool Writer::perform(const Work& work, Manner manner, Random& random) {
 bool Writer::commit(const Work& work, std::int64_t token, const char* statement) {
   const Nanoseconds begin = now();
   const Database::State state = database_.run(statement);
-  note(work, token, state == Database::State::done ? Outcome::done : state == Database::State::lost ? Outcome::unknown : Outcome::refused, begin);
+  note(work, token,
+       state == Database::State::done   ? Outcome::done
+       : state == Database::State::lost ? Outcome::unknown
+                                        : Outcome::refused,
+       begin);
   if (state == Database::State::done) return true;
   if (state == Database::State::failed) {
     if (database_.error()[0] != '4') database_.close();
@@ -177,13 +187,15 @@ bool Writer::commit_prepared(const Work& work, std::int64_t token, Manner manner
 void Writer::finish(Prepared prepared) {
   const Nanoseconds begin = now();
   if (prepared.commits && prepared.begin == kNever) prepared.begin = begin;
-  const std::string statement = (prepared.commits ? "COMMIT PREPARED '" : "ROLLBACK PREPARED '") + gid_of(prepared.token) + "'";
+  const std::string statement =
+      (prepared.commits ? "COMMIT PREPARED '" : "ROLLBACK PREPARED '") + gid_of(prepared.token) + "'";
   const Database::State state = database_.run(statement.c_str());
   const Work work{prepared.kind, {}, prepared.rows};
   const bool is_gone = state == Database::State::failed && database_.error() == "42704";
   if (state != Database::State::done && !is_gone) return shared_.add_prepared(prepared);
   if (!prepared.commits) return;
-  note(work, prepared.token, state == Database::State::done ? Outcome::done : Outcome::unknown, prepared.begin);
+  note(work, prepared.token, state == Database::State::done ? Outcome::done : Outcome::unknown,
+       prepared.begin);
 }
 
 void Writer::finish_others() {

@@ -1,4 +1,5 @@
-// Who changes rows: bursts at the window's items, which are never changed again, and what else transactions do.
+// Who changes rows: bursts at the window's items, which are never changed again, and what else transactions
+// do.
 #pragma once
 
 #include <cstdint>
@@ -18,11 +19,21 @@ class Writer {
 
  private:
   // How a statement is committed, or not.
-  enum class Manner { alone, block, savepoint, nested, exception, undone, rolled_back, prepared, prepared_elsewhere };
+  enum class Manner {
+    alone,
+    block,
+    savepoint,
+    nested,
+    exception,
+    undone,
+    rolled_back,
+    prepared,
+    prepared_elsewhere
+  };
 
   struct Work {
     Kind kind = Kind::window;
-    std::string statement;  // "%t" stands for the token
+    std::string statement;   // "%t" stands for the token
     std::uint32_t rows = 1;  // at least so many are changed; 0: perhaps none
   };
 
