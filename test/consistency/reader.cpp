@@ -77,24 +77,24 @@ void Reader::run() {
   log_.flush();
 }
 
-Reader::Choice Reader::draw(Random& random) {
-  Choice choice;
-  const std::int64_t what = random.below(100);
+// The window's rows that were read lately are read again, so that what was stored is seen.
+std::int64_t Reader::draw_id(Random& random) {
   const std::int64_t first = kWindowFirst + shared_.options.run * kWindowOfRun;
   const std::int64_t taken = shared_.position - 1;
-  if (what < 75) {
-    choice.id = std::max(first, taken + random.between(-kBehind, kAhead));
-  } else if (what < 83) {
-    choice.id = std::max(first, taken - random.below(kFarBehind));
-  } else if (what < 88) {
-    choice.id = random.between(kHotFirst, kHotLast);
-  } else if (what < 94) {
-    choice.id = random.between(kChurnFirst, kChurnLast);
-  } else if (what < 97) {
-    choice.id = random.between(kPartedFirst, kPartedLast);
-  } else {
-    choice.id = random.between(kBulkFirst, kBulkLast);
-  }
+  const std::int64_t what = random.below(100);
+  std::int64_t& recent = recent_[static_cast<std::size_t>(random.below(kRecent))];
+  if (what < 40 && recent != 0) return recent;
+  if (what < 75) return recent = std::max(first, taken + random.between(-kBehind, kAhead));
+  if (what < 83) return std::max(first, taken - random.below(kFarBehind));
+  if (what < 88) return random.between(kHotFirst, kHotLast);
+  if (what < 94) return random.between(kChurnFirst, kChurnLast);
+  if (what < 97) return random.between(kPartedFirst, kPartedLast);
+  return random.between(kBulkFirst, kBulkLast);
+}
+
+Reader::Choice Reader::draw(Random& random) {
+  Choice choice;
+  choice.id = draw_id(random);
   const std::int64_t pause = random.below(10000);
   choice.pause = pause < 5000   ? 0
                  : pause < 9899 ? random.below(2 * kMillisecond)
@@ -104,7 +104,7 @@ Reader::Choice Reader::draw(Random& random) {
   choice.by_script = random.chance(5000);
   choice.inside = random.chance(5000);
   if (random.chance(1000)) choice.lease_ms = 10;
-  choice.rest = random.below(shared_.options.pause + 1);
+  choice.rest = random.below(shared_.options.pause / 2 + 1);
   return choice;
 }
 

@@ -38,7 +38,10 @@ class Reader {
     Nanoseconds expires = 0;
   };
 
+  static constexpr int kRecent = 8;
+
   Choice draw(Random& random);
+  std::int64_t draw_id(Random& random);
   bool is_ready();
   // From the cache; false: Redis is away. `value` is empty if it has none.
   bool look(const Choice& choice, std::optional<CachedValue>& value);
@@ -68,6 +71,7 @@ class Reader {
   std::unordered_map<std::int64_t, Local> local_;
   std::int64_t reading_ = 0;  // the row that is being read to be stored locally
   bool is_dropped_ = false;   // a message said that it changed meanwhile
+  std::int64_t recent_[kRecent] = {};
   int generation_ = -1;
   std::int64_t operation_ = 0;
   std::int64_t last_fill_ = 0;
