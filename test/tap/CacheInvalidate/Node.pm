@@ -14,11 +14,12 @@ use CacheInvalidate::Wait;
 our @EXPORT = qw(new_node configure create_items items_trigger worker_pid wait_for_worker target journal_pages stat_of is_noted
   wait_for_server kill_postmaster);
 
-# new_node(NAME, SETTING => VALUE...): initialized, not started. allows_streaming => 1 is an option, no setting;
-# so is preload => 0.
+# new_node(NAME, SETTING => VALUE...): initialized, not started. allows_streaming => 1 is an option, no setting; so are
+# preload => 0, and install_path => what make_installation() gives.
 sub new_node {
     my ($name, %settings) = @_;
-    my $node = PostgreSQL::Test::Cluster->new($name);
+    my $install = delete $settings{install_path};
+    my $node = PostgreSQL::Test::Cluster->new($name, defined $install ? (install_path => $install) : ());
     my $streaming = delete $settings{allows_streaming};
     my $preload   = delete $settings{preload} // 1;
     $node->init(allows_streaming => $streaming, extra => [ '-E', 'UTF8', '--locale=C' ]);
