@@ -28,7 +28,11 @@ copy_tree() {
   # The documents, and the names of all files, for what they say of them.
   find . \( -name .git -o -name build \) -prune -o -type f -print >"$WORK/files"
   grep '\.md$' "$WORK/files" | tr '\n' '\0' | xargs -0 cp --parents -t "$WORK"
-  for name in $(list TEST_VARIANTS); do
+  if [ -d build/consistency ]; then
+    mkdir -p "$WORK/programs"
+    find build/consistency -maxdepth 1 -type f -perm -u+x -exec cp -t "$WORK/programs" {} +
+  fi
+  for name in $(list TEST_VARIANTS) ${CACHE_INVALIDATE_VARIANT:-}; do
     if [ -f "build/variants/$name/cache_invalidate.so" ]; then
       mkdir -p "$WORK/variants"
       cp "build/variants/$name/cache_invalidate.so" "$WORK/variants/$name.so"

@@ -1,0 +1,116 @@
+# The consistency checker: readers and writers on real servers, faults on every part of them, and a judge who looks at each read and at
+# what is cached in the end. What it is about stands in test/consistency.
+#
+# CONSISTENCY_SECONDS=600 goes on for so long; TEST_TIMEOUT must be longer: "make soak" sees to that. CONSISTENCY_SEED=N repeats the choices
+# of a run. CACHE_INVALIDATE_VARIANT=NAME takes the module that scripts/variant has built under this name.
+use strict;
+use warnings;
+
+use JSON::PP;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep);
+
+use CacheInvalidate::Faults qw(faults);
+use CacheInvalidate::Nemesis;
+use CacheInvalidate::Node;
+use CacheInvalidate::Stage;
+use CacheInvalidate::Wait;
+
+use constant {
+    LONG    => 300,    # seconds of a run that has time for every fault
+    PEACE   => 0.2,    # the part of a run before the first of them
+    MINUTE  => 60,
+    CLIENTS => 4,      # writers, and readers of each protocol
+};
+
+my $seconds = $ENV{CONSISTENCY_SECONDS} || 60;
+my $seed    = $ENV{CONSISTENCY_SEED} // int rand 1_000_000;
+note("CONSISTENCY_SEED=$seed");
+
+my @always = qw(worker-kill postmaster-kill redis-old-dump wire-cut promotion);
+my $peace = $seconds * PEACE > MINUTE ? MINUTE : $seconds * PEACE;
+my @must = $seconds < LONG ? @always : sort keys %{ faults() };
+
+my $dir   = PostgreSQL::Test::Utils::tempdir();
+my $stage = CacheInvalidate::Stage->new($dir);
+my ($status, $said) = $stage->run_program('clients', '--prepare');
+is($status, 0, 'the tables are made') or BAIL_OUT("clients --prepare: $said");
+$stage->insist(q(CREATE TABLE sentinel (id int PRIMARY KEY);
+    CREATE TRIGGER sentinel AFTER INSERT ON sentinel FOR EACH ROW EXECUTE FUNCTION notify_cache_invalidation('key=sentinel:{id}')));
+$stage->add_standby;
+ok(wait_until('drained', sub { $stage->is_drained }), 'the worker is there');
+
+# --- The storm
+
+$stage->start_clients('--seed', $seed, '--writers', CLIENTS, '--readers', CLIENTS);
+my $nemesis = CacheInvalidate::Nemesis->new($stage, $seed, "$dir/faults", $seconds >= LONG, @must);
+# The judge measures without faults first.
+sleep $peace;
+ok($stage->clients_run, 'the clients are there') or BAIL_OUT(slurp_file("$dir/clients.out"));
+$nemesis->rage($seconds - $peace);
+is(join(' ', grep { !$nemesis->{seen}{$_} } @must), '', 'all faults were that must be');
+ok(wait_until('the caches have caught up', sub { ($stage->lag // 99) < 1 }, 2 * MINUTE), 'after the last fault the caches catch up');
+
+# --- Quiescence
+
+is($stage->stop_clients, 0, 'the clients end in order') or diag(slurp_file("$dir/clients.out"));
+($status, $said) = $stage->run_program('clients', '--settle');
+is($status, 0, 'what was open is settled') or diag($said);
+ok(wait_until('drained', sub { $stage->is_drained }, 2 * MINUTE), 'nothing is owed to anybody')
+  or diag($stage->insist("SELECT string_agg(t::text, E'\n') FROM cache_invalidation_targets t"));
+{
+    # What comes now is behind everything else, and its second delete behind all second deletes.
+    my @caches = map { $stage->redis($_) } 0 .. 1;
+    $_->command('SET', 'sentinel:1', 'cached') for @caches;
+    $stage->insist('INSERT INTO sentinel VALUES (1) ON CONFLICT DO NOTHING');
+    ok($_->wait_gone('sentinel:1'), "$_->{name}: a change behind all others is delivered") for @caches;
+    $caches[1]->command('SET', 'sentinel:1', 'cached');
+    ok($caches[1]->wait_gone('sentinel:1'), 'and a second time');
+}
+
+# --- The verdict
+
+($status, $said) = $stage->run_program('judge', '--faults', "$dir/faults");
+my ($line) = $said =~ /^(\{.*\})$/m;
+my $logs = ${PostgreSQL::Test::Utils::log_path};
+append_to_file("$logs/consistency.json",  "$line\n") if defined $line;
+append_to_file("$logs/consistency.table", $said);
+note($_) for grep { !/^\{/ } split /\n/, $said;
+is($status, 0, 'the judge finds every read and every cached value right') or diag(slurp_file("$dir/judge.err")), again();
+ok(defined $line && eval { decode_json($line) }, 'and says how many');
+$nemesis->tell;
+
+# --- The servers
+
+$stage->insist('ALTER SYSTEM SET cache_invalidate.replay_window = 0');
+$stage->primary->reload;
+ok(wait_until('the journal is empty', sub { journal_pages($stage->primary, 'postgres') <= 2 }), 'the journal becomes empty');
+is($stage->insist('SELECT count(*) FROM trigger_error_log'), 0, 'no trigger has failed')
+  or diag($stage->insist('SELECT error_message FROM trigger_error_log LIMIT 5'));
+for my $server (@{ $stage->{servers} }) {
+    my @bad = bad_lines($server->logfile);
+    is(scalar @bad, 0, $server->name . ': nobody was harmed but by the faults') or diag("@bad[0 .. ($#bad < 9 ? $#bad : 9)]");
+}
+again() unless Test::More->builder->is_passing;
+$stage->primary->stop;
+done_testing();
+
+sub again {
+    diag("CONSISTENCY_SEED=$seed CONSISTENCY_SECONDS=$seconds scripts/test tap=056_consistency   repeats the choices of this run");
+}
+
+# What must not be in a server's log: crashes that nobody ordered, damage, and errors other than those of lost connections and conflicts.
+sub bad_lines {
+    my ($name) = @_;
+    # lost connections, shutdown and crash; conflicts of transactions; what the writers raise themselves
+    my $expected = qr/^(?:57P0[1-5]|08...|40001|40P01|55P03|P0001)$/;
+    my @bad;
+    open my $file, '<', $name or die "$name: $!";
+    while (<$file>) {
+        push @bad, $_ if /PANIC|TRAP|damaged row|cache_invalidate: reset|was terminated by signal (?!9\b)|exited with exit code (?![012]\b)/;
+        push @bad, $_ if /\] (\w{5}) ([^:]*): (?:ERROR|FATAL): / && ($1 !~ $expected || $2 =~ /cache_invalidate/ && $1 !~ /^57P0/);
+    }
+    return @bad;
+}
