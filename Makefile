@@ -33,6 +33,11 @@ BUILD_GOALS := unit consistency fuzz $(FUZZ_TARGETS:%=fuzz-%)
 $(SCRIPT_GOALS):
 	@PG_CONFIG='$(PG_CONFIG)' scripts/$@
 
+.PHONY: soak
+MINUTES ?= 10
+soak:
+	@PG_CONFIG='$(PG_CONFIG)' scripts/soak $(MINUTES) $(SEED)
+
 print-%:
 	@echo '$($*)'
 
