@@ -16,8 +16,9 @@ use CacheInvalidate::Wait;
 
 our @EXPORT_OK = qw(faults);
 
-# Each is { parts, what it takes hold of, so that nobody else does meanwhile; weight; seconds, from and to, that it lasts; before, what is
-# done some seconds earlier; begin; heal }. Those that name the part "cache" are for one of two, whose number they get.
+# Each is { parts, what it takes hold of, so that nobody else does meanwhile: "server" also what has to be heard by it; weight; seconds,
+# from and to, that it lasts; before, what is done some seconds earlier; begin; heal }. Those with the part "cache" or "wire" are for one
+# of two, whose number they get.
 my %faults;
 
 sub faults { return \%faults }
@@ -182,7 +183,7 @@ _fault('wire-stall', ['wire'], 5, [ 0.5, 6 ],
     begin => sub { my ($stage, $n) = @_; $stage->wire($n)->stall },
     heal  => sub { my ($stage, $n) = @_; $stage->wire($n)->unstall });
 _fault(
-    'wrong-url', ['wire'], 2, [ 0.5, 4 ],
+    'wrong-url', [ 'wire', 'server' ], 2, [ 0.5, 4 ],
     begin => sub { my ($stage, $n) = @_; $stage->set_url($n, $stage->wire($n)->url . '.nowhere') },
     heal  => sub { my ($stage, $n) = @_; $stage->set_url($n, $stage->wire($n)->url) });
 

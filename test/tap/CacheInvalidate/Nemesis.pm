@@ -12,7 +12,7 @@ use CacheInvalidate::Faults qw(faults);
 use constant {
     LONGEST_FREE => 3,      # seconds between two faults of a track
     LONGEST_AGE  => 8,      # of what a Redis is restarted from; the replay window is longer
-    DRAIN        => 60,     # seconds until the caches have all, after a fault
+    DRAIN        => 20,     # seconds after a fault for which the next one may wait until the caches have all
 };
 
 # new(STAGE, SEED, FILE, LONG, MUST...): the faults MUST come first, in a random order, on one track; then, and on the other, whatever
@@ -52,7 +52,7 @@ sub _decide {
     return {
         name  => $name,
         cache => $cache,
-        parts => [ map { defined $cache ? "$_$cache" : $_ } @{ $fault->{parts} } ],
+        parts => [ map { /^(cache|wire)$/ ? "$_$cache" : $_ } @{ $fault->{parts} } ],
         # short ones are the most
         length => $least + ($most - $least) * $length**2,
         free   => $free * LONGEST_FREE,

@@ -21,7 +21,7 @@ use CacheInvalidate::Wire;
 
 use constant {
     # of the second cache's server; its readers are as late as that at most
-    SECOND_DELETE => '250ms',
+    SECOND_DELETE => '500ms',
     PATIENCE      => 120,       # seconds
     # Rights can be taken away from whom the worker logs in as, and settings given to whom it runs as.
     REDIS_USER  => 'invalidator',
@@ -67,11 +67,11 @@ sub new {
     my $node = $self->{primary} = new_node($self->_name, @install, allows_streaming => 1, %settings);
     push @{ $self->{servers} }, $node;
     $node->start;
-    my @options = ("lease_prefix 'lease:'", "second_delete_after '" . SECOND_DELETE . "'");
+    my @options = ("publish_channel 'consistency'", "second_delete_after '" . SECOND_DELETE . "'");
     $node->safe_psql('postgres', join ';', 'CREATE ROLE ' . WORKER_ROLE . ' LOGIN', 'CREATE EXTENSION cache_invalidate',
         map { $_->[0], sprintf "CREATE USER MAPPING FOR CURRENT_USER SERVER $_->[1] OPTIONS (username '%s', password '%s')", REDIS_USER, PASSWORD }
         map { [ "CREATE SERVER $_->[0] FOREIGN DATA WRAPPER cache_invalidate OPTIONS (url '" . $self->{wires}[ $_->[1] ]->url
-            . "', command_timeout '2s', $options[$_->[1]])", $_->[0] ] } [ 'cache', 0 ], [ 'cache2', 1 ]);
+            . "', command_timeout '2s', lease_prefix 'lease:', $options[$_->[1]])", $_->[0] ] } [ 'cache', 0 ], [ 'cache2', 1 ]);
     return $self;
 }
 
@@ -81,11 +81,11 @@ sub primary { return $_[0]{primary} }
 sub redis   { return $_[0]{redis}[ $_[1] ] }
 sub wire    { return $_[0]{wires}[ $_[1] ] }
 
-# What the primary answers; undef if it does not.
+# What the primary answers; undef if it does not. A psql that finds nobody may have gone before it was told what to ask.
 sub ask {
     my ($self, $sql) = @_;
-    my ($status, $said) = $self->{primary}->psql('postgres', $sql, timeout => 20, timed_out => \my $late);
-    return !$late && defined $status && $status == 0 ? $said : undef;
+    my ($status, $said, $complaint) = eval { $self->{primary}->psql('postgres', $sql, timeout => 20, timed_out => \my $late) };
+    return defined $status && $status == 0 ? $said : undef;
 }
 
 # The same, until it does: for statements that may be repeated.
@@ -115,6 +115,7 @@ sub add_standby {
     $primary->reload;
     wait_until('a synchronous standby', sub { ($self->ask('SELECT count(*) FROM pg_stat_replication WHERE sync_state = \'sync\'') // 0) > 0 }, PATIENCE)
       or croak 'no standby';
+    _write("$self->{dir}/replica", $standby->connstr('postgres'));
     return;
 }
 
@@ -130,6 +131,7 @@ sub promote {
     $primary->stop('immediate');
     $standby->promote;
     @$self{qw(primary standby)} = ($standby, undef);
+    unlink "$self->{dir}/replica";
     wait_for_server($standby);
     $self->tell_clients;
     remove_tree($primary->data_dir);
@@ -162,8 +164,7 @@ sub run_program {
 
 sub start_clients {
     my ($self, @arguments) = @_;
-    append_to_file("$self->{dir}/database", '');
-    my @command = (_program('clients'), $self->_places, @arguments);
+    my @command = (_program('clients'), $self->_places, '--replica', "$self->{dir}/replica", @arguments);
     $self->{clients} = fork // croak "fork: $!";
     return if $self->{clients};
     open STDIN,  '<', '/dev/null';
@@ -172,14 +173,20 @@ sub start_clients {
     exec @command or POSIX::_exit(127);
 }
 
+# Whole, for who may just be reading it.
+sub _write {
+    my ($name, $line) = @_;
+    open my $file, '>', "$name.new" or croak "$name.new: $!";
+    print $file "$line\n";
+    close $file;
+    rename "$name.new", $name or croak "$name: $!";
+    return;
+}
+
 # Where the primary is now.
 sub tell_clients {
     my ($self) = @_;
-    my $new = "$self->{dir}/database.new";
-    open my $file, '>', $new or croak "$new: $!";
-    print $file $self->{primary}->connstr('postgres'), "\n";
-    close $file;
-    rename $new, "$self->{dir}/database" or croak "$new: $!";
+    _write("$self->{dir}/database", $self->{primary}->connstr('postgres'));
     kill 'HUP', $self->{clients} if $self->{clients};
     return;
 }
