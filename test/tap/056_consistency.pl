@@ -15,14 +15,19 @@ use Time::HiRes qw(sleep);
 use CacheInvalidate::Faults qw(faults);
 use CacheInvalidate::Nemesis;
 use CacheInvalidate::Node;
-use CacheInvalidate::Stage;
+use CacheInvalidate::Stage qw(SECOND_DELETE);
 use CacheInvalidate::Wait;
 
 use constant {
     LONG    => 300,    # seconds of a run that has time for every fault
     PEACE   => 0.2,    # the part of a run before the first of them
     MINUTE  => 60,
-    CLIENTS => 4,      # writers, and readers of each protocol
+    WRITERS => 2,
+    READERS => 1,      # of each protocol
+    MORE    => 100,    # commits, cached reads and fills when the faults are over
+    # Seconds after which a delete is late. How fast deletes are the judge measures; this is for machines that have much else to do, and
+    # what is lost shows in the end.
+    WINDOW => 30, RECOVERY => 30,
 };
 
 my $seconds = $ENV{CONSISTENCY_SECONDS} || 60;
@@ -44,14 +49,16 @@ ok(wait_until('drained', sub { $stage->is_drained }), 'the worker is there');
 
 # --- The storm
 
-$stage->start_clients('--seed', $seed, '--writers', CLIENTS, '--readers', CLIENTS);
+$stage->start_clients('--seed', $seed, '--writers', WRITERS, '--readers', READERS);
 my $nemesis = CacheInvalidate::Nemesis->new($stage, $seed, "$dir/faults", $seconds >= LONG, @must);
 # The judge measures without faults first.
 sleep $peace;
 ok($stage->clients_run, 'the clients are there') or BAIL_OUT(slurp_file("$dir/clients.out"));
 $nemesis->rage($seconds - $peace);
 is(join(' ', grep { !$nemesis->{seen}{$_} } @must), '', 'all faults were that must be');
-ok(wait_until('the caches have caught up', sub { ($stage->lag // 99) < 1 }, 2 * MINUTE), 'after the last fault the caches catch up');
+my $before = $stage->progress;
+ok(wait_until('work after the last fault', sub { my $now = $stage->progress; !grep { $now->{$_} < $before->{$_} + MORE } keys %$now }, 2 * MINUTE),
+    'all work on when the faults are over');
 
 # --- Quiescence
 
@@ -72,7 +79,9 @@ ok(wait_until('drained', sub { $stage->is_drained }, 2 * MINUTE), 'nothing is ow
 
 # --- The verdict
 
-($status, $said) = $stage->run_program('judge', '--faults', "$dir/faults");
+($status, $said) = $stage->run_program(
+    'judge', '--faults', "$dir/faults", '--second-delete-ms', SECOND_DELETE, '--window-ms', 1000 * WINDOW, '--recovery-ms', 1000 * RECOVERY,
+    '--expect-races', 1);
 my ($line) = $said =~ /^(\{.*\})$/m;
 my $logs = ${PostgreSQL::Test::Utils::log_path};
 append_to_file("$logs/consistency.json",  "$line\n") if defined $line;
@@ -86,6 +95,8 @@ $nemesis->tell;
 
 $stage->insist('ALTER SYSTEM SET cache_invalidate.replay_window = 0');
 $stage->primary->reload;
+# or the worker would sleep until the old window ends
+$stage->insist('INSERT INTO sentinel VALUES (2) ON CONFLICT DO NOTHING');
 ok(wait_until('the journal is empty', sub { journal_pages($stage->primary, 'postgres') <= 2 }), 'the journal becomes empty');
 is($stage->insist('SELECT count(*) FROM trigger_error_log'), 0, 'no trigger has failed')
   or diag($stage->insist('SELECT error_message FROM trigger_error_log LIMIT 5'));
@@ -104,8 +115,8 @@ sub again {
 # What must not be in a server's log: crashes that nobody ordered, damage, and errors other than those of lost connections and conflicts.
 sub bad_lines {
     my ($name) = @_;
-    # lost connections, shutdown and crash; conflicts of transactions; what the writers raise themselves
-    my $expected = qr/^(?:57P0[1-5]|08...|40001|40P01|55P03|P0001)$/;
+    # lost connections, shutdown and crash; conflicts; prepared transactions that another session has ended; what the writers raise themselves
+    my $expected = qr/^(?:57P0[1-5]|08...|40001|40P01|42704|55P03|P0001)$/;
     my @bad;
     open my $file, '<', $name or die "$name: $!";
     while (<$file>) {

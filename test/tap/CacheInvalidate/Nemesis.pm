@@ -11,7 +11,8 @@ use CacheInvalidate::Faults qw(faults);
 
 use constant {
     LONGEST_FREE => 3,      # seconds between two faults of a track
-    LONGEST_AGE  => 8,      # of what a Redis is restarted from; the replay window is longer
+    LONGEST_AGE  => 8,      # of what a Redis is restarted from
+    TOO_OLD      => 40,     # the replay window is longer
     DRAIN        => 20,     # seconds after a fault for which the next one may wait until the caches have all
 };
 
@@ -57,7 +58,7 @@ sub _decide {
         length => $least + ($most - $least) * $length**2,
         free   => $free * LONGEST_FREE,
         age    => 0.5 + $age * (LONGEST_AGE - 0.5),
-        calm   => $calm < 0.5,
+        calm   => $calm < 0.3,
     };
 }
 
@@ -86,7 +87,8 @@ sub _step {
     if (!$decided) {
         $self->_take($track) if $goes_on;
     } elsif ($track->{state} eq 'before') {
-        $self->_begin($track);
+        # The other track may have taken its time.
+        $now - $track->{prepared} > TOO_OLD ? $self->_prepare($track) : $self->_begin($track);
     } else {
         $self->_heal($track);
     }
@@ -101,9 +103,15 @@ sub _take {
     return if grep { $held{$_} } @{ $decided->{parts} };
     shift @{ $track->{plan} };
     $track->{fault} = $decided;
-    my $before = faults()->{ $decided->{name} }{before};
-    return $self->_begin($track) unless $before;
-    $before->($self->{stage}, $decided->{cache});
+    return $self->_begin($track) unless faults()->{ $decided->{name} }{before};
+    return $self->_prepare($track);
+}
+
+sub _prepare {
+    my ($self, $track) = @_;
+    my $decided = $track->{fault};
+    $track->{prepared} = _now();
+    faults()->{ $decided->{name} }{before}->($self->{stage}, $decided->{cache});
     @$track{qw(state until)} = ('before', _now() + $decided->{age});
     return;
 }

@@ -20,8 +20,8 @@ use CacheInvalidate::Wait;
 use CacheInvalidate::Wire;
 
 use constant {
-    # of the second cache's server; its readers are as late as that at most
-    SECOND_DELETE => '500ms',
+    # Milliseconds, of the second cache's server. How late its readers may be.
+    SECOND_DELETE => 500,
     PATIENCE      => 120,       # seconds
     # Rights can be taken away from whom the worker logs in as, and settings given to whom it runs as.
     REDIS_USER  => 'invalidator',
@@ -29,7 +29,7 @@ use constant {
     WORKER_ROLE => 'cache_worker',
 };
 
-our @EXPORT_OK = qw(REDIS_USER WORKER_ROLE);
+our @EXPORT_OK = qw(REDIS_USER SECOND_DELETE WORKER_ROLE);
 
 my %settings = (
     # which error, and whose
@@ -67,7 +67,7 @@ sub new {
     my $node = $self->{primary} = new_node($self->_name, @install, allows_streaming => 1, %settings);
     push @{ $self->{servers} }, $node;
     $node->start;
-    my @options = ("publish_channel 'consistency'", "second_delete_after '" . SECOND_DELETE . "'");
+    my @options = ("publish_channel 'consistency'", "second_delete_after '" . SECOND_DELETE . "ms'");
     $node->safe_psql('postgres', join ';', 'CREATE ROLE ' . WORKER_ROLE . ' LOGIN', 'CREATE EXTENSION cache_invalidate',
         map { $_->[0], sprintf "CREATE USER MAPPING FOR CURRENT_USER SERVER $_->[1] OPTIONS (username '%s', password '%s')", REDIS_USER, PASSWORD }
         map { [ "CREATE SERVER $_->[0] FOREIGN DATA WRAPPER cache_invalidate OPTIONS (url '" . $self->{wires}[ $_->[1] ]->url
@@ -192,6 +192,13 @@ sub tell_clients {
 }
 
 sub clients_run { return is_running($_[0]{clients}) }
+
+# What they have done so far: {commits, reads, fills}.
+sub progress {
+    my ($self) = @_;
+    my $file = "$self->{dir}/progress";
+    return { commits => 0, reads => 0, fills => 0, -f $file ? split(' ', slurp_file($file)) : () };
+}
 
 # Ends them in order; returns their status as of a shell.
 sub stop_clients {
