@@ -43,7 +43,7 @@ my %settings = (
     max_prepared_transactions => 100,
     synchronous_commit   => 'on',
     # A standby that lost its primary is back before anybody misses it.
-    wal_retrieve_retry_interval => '100ms',
+    wal_retrieve_retry_interval => '200ms',
     'cache_invalidate.replay_window' => '60s',
     'cache_invalidate.worker_role'   => WORKER_ROLE,
 );
