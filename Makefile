@@ -8,6 +8,7 @@
 #   make consistency        the programs of test/consistency, in build/consistency
 #   make test               everything, on private servers; installs what is missing
 #   make matrix             everything on PostgreSQL 17 and 18, in chroots (MAJORS, PARTS: see scripts/matrix)
+#   make soak               the consistency checker for MINUTES (10), with faults; SEED=n repeats a run's choices
 #   make demo               a guided tour on private servers (KEEP=1 leaves them running)
 #   make dist               the release archive for PGXN, in build/dist
 #   make deb                Debian packages, in build/deb
@@ -27,16 +28,11 @@ HIREDIS_LIBS := $(or $(shell pkg-config --libs hiredis 2>/dev/null),-lhiredis)
 
 # ---- Goals that do without the server's build system ------------------------------------------
 
-SCRIPT_GOALS := setup test matrix demo dist deb
+SCRIPT_GOALS := setup test soak matrix demo dist deb
 BUILD_GOALS := unit consistency fuzz $(FUZZ_TARGETS:%=fuzz-%)
 .PHONY: $(SCRIPT_GOALS) $(BUILD_GOALS)
 $(SCRIPT_GOALS):
 	@PG_CONFIG='$(PG_CONFIG)' scripts/$@
-
-.PHONY: soak
-MINUTES ?= 10
-soak:
-	@PG_CONFIG='$(PG_CONFIG)' scripts/soak $(MINUTES) $(SEED)
 
 print-%:
 	@echo '$($*)'
