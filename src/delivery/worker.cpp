@@ -277,6 +277,7 @@ void keep_books(TimestampTz now) {
   worker->progress->run();
   if (!worker->progress->is_settled()) worker->next_tick = std::min(worker->next_tick, now + kTick);
   if (now < worker->next_tick) return;
+  CACHE_INVALIDATE_CRASH_POINT("worker.tick", fails);
   worker->progress->tick();
   worker->segments->tick(now);
   worker->next_tick = worker->progress->is_settled() ? worker->segments->deadline(now) : now + kTick;

@@ -10,8 +10,10 @@ namespace cache_invalidate::journal {
 void prepare_handover() noexcept {
   if (attached_board() != nullptr || find_slot(MyDatabaseId) == nullptr) return;
   try {
-    CACHE_INVALIDATE_CRASH_POINT("handover.attach", caught);
-    pg::guarded([] { attach_board(); });
+    pg::guarded([] {
+      CACHE_INVALIDATE_CRASH_POINT("handover.attach", caught);
+      attach_board();
+    });
   } catch (...) {
     // No memory to map: the journal serves as well.
   }
