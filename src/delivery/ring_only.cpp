@@ -11,8 +11,10 @@ constexpr TimestampTz kIdle = 60 * 1000000L;
 
 void RingOnly::start() {
   // A worker that was ended by an error has not taken it back.
-  pg_atomic_write_u32(&slot_.volatile_allowed, 0);
+  forbid();
   loss_ = progress_.loss();
+  // Who was allowed before may be on his way still, behind the reset: until he has handed over the word stays.
+  is_ending_ = loss_ != nullptr;
 }
 
 void RingOnly::note_loss(const char* reason) {
@@ -23,6 +25,10 @@ void RingOnly::note_loss(const char* reason) {
 void RingOnly::note_reset() {
   loss_ = nullptr;
   progress_.set_ring_only(is_allowed_ || is_ending_);
+}
+
+void RingOnly::take_back() {
+  progress_.set_ring_only(loss_ != nullptr || pg_atomic_read_u32(&slot_.volatile_lost) != 0);
 }
 
 void RingOnly::tell_writers(bool journal_is_full) {

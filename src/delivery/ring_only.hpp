@@ -36,8 +36,8 @@ class RingOnly {
   bool is_in_use() const { return is_allowed_ || is_ending_; }
   void forbid();
   bool is_quiet();
-  // Everything is delivered or in the journal: the next watermark may say so.
-  void take_back() { progress_.set_ring_only(false); }
+  // Everything is delivered or in the journal: the next watermark may say so, unless a reset is due still.
+  void take_back();
 
  private:
   void tell_writers(bool journal_is_full);
