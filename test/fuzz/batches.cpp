@@ -140,6 +140,9 @@ void check_written_again(const Batch& batch) {
           "so is whose it is");
   require(again.vocabulary.scopes == batch.vocabulary.scopes && again.vocabulary.shapes == batch.vocabulary.shapes,
           "and what its items have in common");
+  for (std::size_t i = 0; batch.header.part && i < again.shape_numbers.size(); ++i) {
+    require(again.shape_numbers[i] == i, "a shape has its writer's number");
+  }
   require(write(again) == framed, "the same batch is the same bytes");
 }
 
