@@ -37,7 +37,7 @@ void Writer::run() {
                   static_cast<std::uint64_t>(++operation_));
     transaction_ = 0;
     if (!is_ready()) continue;
-    if (random.chance(500)) finish_others();
+    if (random.chance(3000)) finish_others();
     if (random.chance(8000)) {
       burst(random);
     } else {
