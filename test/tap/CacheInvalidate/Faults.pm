@@ -100,6 +100,9 @@ _fault(
 
 # --- A Redis
 
+# What is wrong with its configuration is tried again after 30 s, or when whoever corrected it says so.
+sub _tell { $_[0]->ask('SELECT pg_reload_conf()') }
+
 _fault('redis-kill-empty', ['cache'], 3, [ 0, 3 ],
     begin => sub { my ($stage, $n) = @_; $stage->redis($n)->kill9 },
     heal  => sub { my ($stage, $n) = @_; $stage->redis($n)->start });
@@ -160,19 +163,20 @@ _fault(
         my $redis = $stage->redis($n);
         rmdir "$redis->{dir}/dump.rdb";
         $redis->command('CONFIG', 'SET', 'save', '');
+        _tell($stage);
     });
 _fault('connection-kill', ['cache'], 3, [ 0, 0 ],
     begin => sub { my ($stage, $n) = @_; $stage->redis($n)->command('CLIENT', 'KILL', 'USER', REDIS_USER) });
 _fault('rights-lost', ['cache'], 2, [ 0.5, 4 ],
     begin => sub { my ($stage, $n) = @_; $stage->redis($n)->command('ACL', 'SETUSER', REDIS_USER, '-unlink', '-del') },
-    heal  => sub { my ($stage, $n) = @_; $stage->redis($n)->command('ACL', 'SETUSER', REDIS_USER, '+@all') });
+    heal  => sub { my ($stage, $n) = @_; $stage->redis($n)->command('ACL', 'SETUSER', REDIS_USER, '+@all'); _tell($stage) });
 _fault('login-lost', ['cache'], 1, [ 0.5, 4 ],
     begin => sub {
         my ($stage, $n) = @_;
         $stage->redis($n)->command('ACL', 'SETUSER', REDIS_USER, 'off');
         $stage->redis($n)->command('CLIENT', 'KILL', 'USER', REDIS_USER);
     },
-    heal => sub { my ($stage, $n) = @_; $stage->redis($n)->command('ACL', 'SETUSER', REDIS_USER, 'on') });
+    heal => sub { my ($stage, $n) = @_; $stage->redis($n)->command('ACL', 'SETUSER', REDIS_USER, 'on'); _tell($stage) });
 
 # --- Between them; the readers go to the Redis on another way
 
