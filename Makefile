@@ -28,11 +28,15 @@ HIREDIS_LIBS := $(or $(shell pkg-config --libs hiredis 2>/dev/null),-lhiredis)
 
 # ---- Goals that do without the server's build system ------------------------------------------
 
-SCRIPT_GOALS := setup test soak matrix demo dist deb
+SCRIPT_GOALS := setup test soak matrix demo dist deb coverage sanitize valgrind
 BUILD_GOALS := unit consistency fuzz $(FUZZ_TARGETS:%=fuzz-%)
 .PHONY: $(SCRIPT_GOALS) $(BUILD_GOALS)
 $(SCRIPT_GOALS):
 	@PG_CONFIG='$(PG_CONFIG)' scripts/$@
+
+# PARTS: those of scripts/test that shall run, such as PARTS="regress tap=001"
+sanitize valgrind coverage:
+	@PG_CONFIG='$(PG_CONFIG)' scripts/$@ $(PARTS)
 
 print-%:
 	@echo '$($*)'

@@ -2,8 +2,8 @@
 # A copy of the server's installation inside WORK with another build of the module, so that nothing of the machine's own is touched: its
 # programs find their folders relative to where they are. Source lib.sh first and call find_pg_config and make_work_dir.
 
-# use_variant NAME [WRAPPER]: installs build/variants/NAME there, and makes PG_CONFIG and PG_BIN name it. WRAPPER is the file of a program
-# that runs the server: it is called as postgres, with the server itself beside it as postgres.real.
+# use_variant NAME [WRAPPER]: installs build/variants/NAME there, and makes PG_CONFIG and PG_BIN name it. WRAPPER is a file with a program
+# that stands for postgres and runs @POSTGRES@; the server finds its folders by its argument 0.
 use_variant() {
   local root=$WORK/installation libraries share place file
   libraries=$("$PG_CONFIG" --pkglibdir)
@@ -22,7 +22,8 @@ use_variant() {
   done
   if [ -n "${2:-}" ]; then
     mv "$root$PG_BIN/postgres" "$root$PG_BIN/postgres.real"
-    install -m 755 "$2" "$root$PG_BIN/postgres"
+    sed "s|@POSTGRES@|$root$PG_BIN/postgres.real|" "$2" >"$root$PG_BIN/postgres"
+    chmod 755 "$root$PG_BIN/postgres"
   fi
   PG_CONFIG=$root$PG_BIN/pg_config
   PG_BIN=$root$PG_BIN
