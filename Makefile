@@ -4,11 +4,15 @@
 #   make install            into the server that PG_CONFIG names (DESTDIR is honoured)
 #   make installcheck       pg_regress and isolation tests against a running server
 #   make unit               the unit test program, build/unit/unit_tests; needs no server
-#   make fuzz               each fuzzer of test/fuzz for FUZZ_SECONDS (60); needs clang with libFuzzer
 #   make consistency        the programs of test/consistency, in build/consistency
-#   make test               everything, on private servers; installs what is missing
-#   make matrix             everything on PostgreSQL 17 and 18, in chroots (MAJORS, PARTS: see scripts/matrix)
+#   make test               everything, on private servers; installs what is missing (PARTS: as scripts/test)
 #   make soak               the consistency checker for MINUTES (10), with faults; SEED=n repeats a run's choices
+#   make mutants            each patch of test/mutants takes a safeguard away, and the tests have to notice (MUTANT: one of them)
+#   make matrix             everything on PostgreSQL 17 and 18, in chroots (MAJORS, PARTS: see scripts/matrix)
+#   make fuzz               each fuzzer of test/fuzz for FUZZ_SECONDS (60); needs clang with libFuzzer
+#   make sanitize           the tests on a server with the module built with AddressSanitizer and UBSan (PARTS)
+#   make valgrind           pg_regress with the server under valgrind
+#   make coverage           which lines of src/ all tests together run, in build/coverage (PARTS)
 #   make demo               a guided tour on private servers (KEEP=1 leaves them running)
 #   make dist               the release archive for PGXN, in build/dist
 #   make deb                Debian packages, in build/deb
@@ -28,14 +32,11 @@ HIREDIS_LIBS := $(or $(shell pkg-config --libs hiredis 2>/dev/null),-lhiredis)
 
 # ---- Goals that do without the server's build system ------------------------------------------
 
-SCRIPT_GOALS := setup test soak matrix demo dist deb coverage sanitize valgrind
+SCRIPT_GOALS := setup test soak mutants matrix sanitize valgrind coverage demo dist deb
 BUILD_GOALS := unit consistency fuzz $(FUZZ_TARGETS:%=fuzz-%)
 .PHONY: $(SCRIPT_GOALS) $(BUILD_GOALS)
+# PARTS: of the tests, such as PARTS="regress tap=001"; what else a script takes it finds in the environment.
 $(SCRIPT_GOALS):
-	@PG_CONFIG='$(PG_CONFIG)' scripts/$@
-
-# PARTS: those of scripts/test that shall run, such as PARTS="regress tap=001"
-sanitize valgrind coverage:
 	@PG_CONFIG='$(PG_CONFIG)' scripts/$@ $(PARTS)
 
 print-%:
