@@ -92,6 +92,30 @@ TEST(Batch, ReadsBackEveryKindOfItem) {
   EXPECT_FALSE(reader.damaged());
 }
 
+TEST(Batch, NamesEveryServerHoweverMany) {
+  Vocabulary vocabulary;
+  vocabulary.scopes = {{{}, "*"}};
+  vocabulary.shapes = {shape(Format::record, false, "", "tasks")};
+  for (std::uint32_t server = 0; server < 1000; ++server) vocabulary.scopes[0].servers.push_back(20000 + server);
+  vocabulary.shapes[0].servers = vocabulary.scopes[0].servers;
+  BatchWriter writer;
+  writer.begin({1, 2}, vocabulary);
+  writer.key(0, "k");
+  writer.message(0, Operation::update, "7", "");
+  std::vector<std::uint32_t> seen;
+  for (const std::string_view chunk : chunks_of(writer)) {
+    Result<BatchReader> opened = BatchReader::open(chunk);
+    ASSERT_TRUE(opened.ok());
+    BatchReader::Item item;
+    while (opened.value().next(item)) {
+      EXPECT_EQ(item.kind == BatchReader::Kind::key ? item.scope->servers : item.shape->servers, vocabulary.scopes[0].servers);
+      seen.push_back(static_cast<std::uint32_t>(item.kind));
+    }
+    EXPECT_FALSE(opened.value().damaged());
+  }
+  EXPECT_EQ(seen.size(), 2u);
+}
+
 Shape custom_shape(std::string program) {
   Shape made = shape(Format::custom, true, "c", "tasks");
   made.payload = std::move(program);

@@ -67,6 +67,17 @@ TEST(ByteSet, ForgetsTheNewestFirstAndTakesThemAgain) {
   EXPECT_EQ(set.size(), 401u);
 }
 
+// Of so many some have the same hash, whatever the hash function: about twenty pairs.
+TEST(ByteSet, TellsEntriesOfEqualHashApart) {
+  constexpr std::uint32_t kMany = 400000;
+  ByteSet set;
+  for (std::uint32_t i = 0; i < kMany; ++i) {
+    const std::string bytes = "entry:" + std::to_string(1000000 + i);
+    ASSERT_TRUE(set.add(i % 2, bytes).inserted) << bytes;
+  }
+  EXPECT_EQ(set.size(), kMany);
+}
+
 // Small alphabets and tables that are full to the limit: long probe runs, cut back again and again.
 TEST(ByteSet, AgreesWithAnOrderedMapOverRandomOperations) {
   for (std::uint32_t seed = 1; seed <= 60; ++seed) {

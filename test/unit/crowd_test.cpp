@@ -48,6 +48,23 @@ TEST(Crowd, WidensTheTemplateThatGivesMostAndNoOther) {
   EXPECT_TRUE(contains(lines, "key 1 list:6"));
 }
 
+TEST(Crowd, KeepsWhatOthersGaveBefore) {
+  for (const Source widened : {kTasks, kLists}) {
+    const Source other = widened == kTasks ? kLists : kTasks;
+    ChangeSet changes;
+    changes.add_change(0, "7", Operation::update, "\"a\":1", 1, {true, other});
+    for (int i = 0; i < 10; ++i) add(changes, other, "other", i);
+    for (int i = 0; i < 200; ++i) add(changes, widened, "many", i);
+    changes.add_change(0, "7", Operation::update, "\"a\":2", 1, {true, other});
+    Lines lines = change_text(changes);
+    EXPECT_EQ(lines.size(), 12u);
+    EXPECT_TRUE(contains(lines, "message s0 UPDATE 7 \"a\":2"));
+    EXPECT_TRUE(contains(lines, "key 1 other:0"));
+    EXPECT_TRUE(contains(lines, "key 1 other:9"));
+    EXPECT_TRUE(contains(lines, "pattern 1 many:*"));
+  }
+}
+
 TEST(Crowd, WidensASecondOneWhenItHasTooManyByItself) {
   ChangeSet changes;
   for (int i = 0; i < 1000; ++i) add(changes, kTasks, "task", i);
