@@ -9,5 +9,5 @@ caught_by() { sed -n 's/^Caught by: //p' "$1"; }
 apply_to() {
   local folder=$1 file=$2
   shift 2
-  patch -d "$folder" -p1 --batch --forward --no-backup-if-mismatch --fuzz=2 "$@" <"$file"
+  patch -d "$folder" -p1 --batch --forward --no-backup-if-mismatch --fuzz=1 "$@" <"$file"
 }
