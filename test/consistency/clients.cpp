@@ -160,7 +160,7 @@ void main_of(int count, char** words) {
                             {{"seed", "1"},
                              {"writers", "4"},
                              {"readers", "2"},
-                             {"pause-ms", "8"},
+                             {"pause-ms", "20"},
                              {"log", ""},
                              {"database", ""},
                              {"redis", ""},

@@ -37,7 +37,8 @@ enum class Outcome : std::uint8_t {
   refused,  // rolled back on an error; not stored, since the lease was gone
 };
 
-enum class Source : std::uint8_t { hit, miss };
+// `signal`: a cache asked because a message had just come, whose version is in `middle`.
+enum class Source : std::uint8_t { hit, miss, signal };
 enum class Channel : std::uint8_t { notify, publish };
 
 // What a message said of its change; a wide one names no record.

@@ -103,6 +103,8 @@ void print_commits(std::FILE* out, const Evidence& evidence, Trial& trial) {
                  ms(percentile(times, count, 0.999)), ms(percentile(times, count, 1)));
   }
   std::fprintf(out, "%lld last changes had to be announced\n", number(trial.must_announced));
+  std::fprintf(out, "%lld keys looked at when their message came, %lld of them older than it\n",
+               number(trial.signals), number(trial.old_signals));
 }
 
 void print_json_protocol(std::FILE* out, const Trial& trial, Protocol protocol) {
@@ -188,7 +190,8 @@ void print_json(std::FILE* out, const Evidence& evidence, Trial& trial, const ch
                  ms(percentile(times, count, 0.99)), ms(percentile(times, count, 0.999)),
                  ms(percentile(times, count, 1)));
   }
-  std::fprintf(out, "},\"must_announced\":%lld}\n", number(trial.must_announced));
+  std::fprintf(out, "},\"must_announced\":%lld,\"signals\":%lld,\"old_signals\":%lld}\n",
+               number(trial.must_announced), number(trial.signals), number(trial.old_signals));
 }
 
 }  // namespace cache_invalidate::consistency

@@ -18,8 +18,8 @@ namespace cache_invalidate::consistency {
 struct Options {
   std::uint64_t seed = 1;
   int writers = 4;
-  int readers = 2;                       // of each protocol
-  Nanoseconds pause = 8 * kMillisecond;  // at most, between operations
+  int readers = 2;                        // of each protocol
+  Nanoseconds pause = 20 * kMillisecond;  // at most, between operations
   std::string log;
   std::string database;
   std::string redis;

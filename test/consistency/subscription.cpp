@@ -1,6 +1,7 @@
 #include "subscription.hpp"
 
 #include <algorithm>
+#include <optional>
 
 #include "message.hpp"
 #include "schema.hpp"
@@ -81,22 +82,52 @@ Record record_of(RecordType type, Channel channel, Nanoseconds begin, Nanosecond
 
 }  // namespace
 
+namespace {
+
+constexpr std::int64_t kAskedOf = 8;  // messages, for one the cache is asked
+
+// What the cache has for the row of a message, when everybody may have heard of the change.
+void ask_cache(Cache& cache, const Message& message, Log& log) {
+  if (!cache.is_connected() && !cache.connect()) return;
+  Record record = record_of(RecordType::read, Channel::notify, now(), 0);
+  const Answer answer = cache.command({"GET", name_of(Protocol::leased) + (":" + name_of_row(message.id))});
+  const std::optional<CachedValue> value =
+      answer.kind == Answer::Kind::text ? parse_value(answer.text) : std::nullopt;
+  if (!value) return;
+  record.flag = static_cast<std::uint8_t>(Source::signal);
+  record.protocol = static_cast<std::uint8_t>(Protocol::leased);
+  record.number = value->fill;
+  record.id = message.id;
+  record.version = value->version;
+  record.middle = message.version;
+  record.end = now();
+  log.add(record);
+}
+
+Record record_of(const Message& message, Channel channel) {
+  Record record = record_of(RecordType::message, channel, now(), 0);
+  record.flag = static_cast<std::uint8_t>(message.said);
+  record.id = message.id;
+  record.version = message.version;
+  return record;
+}
+
+}  // namespace
+
 void note_messages(Shared& shared, Channel channel) {
   Log log(shared.options.log,
           (channel == Channel::notify ? "notify" : "publish") + std::to_string(shared.options.run));
   Subscription subscription(shared, channel);
+  Cache cache(shared.options.redis);
   for (std::int64_t newest = 0; newest < shared.last_version && !shared.is_silent();) {
     const Subscription::Event event = subscription.next(kWaitMs);
     if (event == Subscription::Event::gap) {
       log.add(record_of(RecordType::gap, channel, subscription.gap_begin(), now()));
     } else if (event == Subscription::Event::message) {
       const Message message = parse_message(subscription.text());
-      Record record = record_of(RecordType::message, channel, now(), 0);
-      record.flag = static_cast<std::uint8_t>(message.said);
-      record.id = message.id;
-      record.version = message.version;
-      log.add(record);
+      log.add(record_of(message, channel));
       newest = std::max(newest, message.version);
+      if (message.said == Said::change && message.version % kAskedOf == 0) ask_cache(cache, message, log);
     }
   }
   log.add(record_of(RecordType::gap, channel, subscription.last_seen(), kNever));

@@ -51,7 +51,12 @@ void Trial::hear_read(const Record& record) {
     if (judgement.verdict != Verdict::fresh) accuse(judgement, read.protocol, record, "row");
     return;
   }
-  ++counts.hits;
+  if (static_cast<Source>(record.flag) == Source::signal) {
+    ++signals;
+    if (record.version < record.middle) ++old_signals;
+  } else {
+    ++counts.hits;
+  }
   const Judgement judgement = judge_read(read, {}, evidence_.history, rules_);
   if (judgement.verdict != Verdict::fresh &&
       (!is_violation(judgement.verdict) || judgement.verdict == Verdict::stale_beyond)) {

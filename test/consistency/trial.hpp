@@ -33,8 +33,11 @@ class Trial {
   ProtocolCounts protocols[kProtocols];
   std::vector<Nanoseconds> announced[2];  // by Channel: from the begin of the commit to the message
   std::int64_t messages[2] = {}, wide[2] = {}, repeated[2] = {};
-  std::int64_t changes = 0;             // committed and acknowledged, after the preparation
-  std::int64_t unknown = 0;             // committed, though nobody was told
+  std::int64_t changes = 0;  // committed and acknowledged, after the preparation
+  std::int64_t unknown = 0;  // committed, though nobody was told
+  std::int64_t signals = 0;  // keys that the cache had when their message came
+  std::int64_t old_signals =
+      0;  // of them, older than the message: it left before the cache was asked to delete
   std::int64_t must_announced = 0;      // last changes whose message nobody can have missed
   std::vector<std::string> violations;  // what each was
 
