@@ -22,6 +22,8 @@ use constant {
     LONG    => 300,    # seconds of a run that has time for every fault
     PEACE   => 0.2,    # the part of a run before the first of them
     MINUTE  => 60,
+    PROVES_NOTHING => 2,    # the judge's status
+    ROUNDS         => 5,    # until it says something else
     WRITERS => 2,
     READERS => 1,      # of each protocol
     # Seconds after which a delete is late. How fast deletes are the judge measures; this is for machines that have much else to do, and
@@ -34,6 +36,7 @@ my $seed    = $ENV{CONSISTENCY_SEED} // int rand 1_000_000;
 note("CONSISTENCY_SEED=$seed");
 
 my @always = qw(worker-kill postmaster-kill redis-old-dump wire-cut promotion);
+my $sentinels = 0;
 # What the clients do at least when the faults are over.
 my %more = (commits => 300, reads => 300, fills => 3000);
 my $peace = $seconds * PEACE > MINUTE ? MINUTE : $seconds * PEACE;
@@ -50,43 +53,27 @@ ok(wait_until('drained', sub { $stage->is_drained }), 'the worker is there');
 
 # --- The storm
 
-$stage->start_clients('--seed', $seed, '--writers', WRITERS, '--readers', READERS);
+my @clients = ('--seed', $seed, '--writers', WRITERS, '--readers', READERS);
+$stage->start_clients(@clients);
 my $nemesis = CacheInvalidate::Nemesis->new($stage, $seed, "$dir/faults", $seconds >= LONG, @must);
 # The judge measures without faults first.
 sleep $peace;
 ok($stage->clients_run, 'the clients are there') or BAIL_OUT(slurp_file("$dir/clients.out"));
 $nemesis->rage($seconds - $peace);
 is(join(' ', grep { !$nemesis->{seen}{$_} } @must), '', 'all faults were that must be');
-# What a Redis has lost, or is only now sent, shows no races: there must be new ones.
-$stage->ask('SELECT pg_reload_conf()');
-ok(wait_until('both are up', sub { $stage->are_up }, 2 * MINUTE), 'after the last fault both caches are told of changes again');
-my $before = $stage->progress;
-ok(wait_until('work after the last fault', sub { my $now = $stage->progress; !grep { $now->{$_} < $before->{$_} + $more{$_} } keys %more }, 3 * MINUTE),
-    'all work on when the faults are over');
+# --- Peace, quiescence, verdict
 
-# --- Quiescence
-
-is($stage->stop_clients, 0, 'the clients end in order') or diag(slurp_file("$dir/clients.out"));
-($status, $said) = $stage->run_program('clients', '--settle');
-is($status, 0, 'what was open is settled') or diag($said);
-ok(wait_until('drained', sub { $stage->is_drained }, 2 * MINUTE), 'nothing is owed to anybody')
-  or diag($stage->insist("SELECT string_agg(t::text, E'\n') FROM cache_invalidation_targets t"));
-{
-    # What comes now is behind everything else, and its second delete behind all second deletes.
-    my @caches = map { $stage->redis($_) } 0 .. 1;
-    $_->command('SET', 'sentinel:1', 'cached') for @caches;
-    $stage->insist('INSERT INTO sentinel VALUES (1) ON CONFLICT DO NOTHING');
-    ok($_->wait_gone('sentinel:1'), "$_->{name}: a change behind all others is delivered") for @caches;
-    $caches[1]->command('SET', 'sentinel:1', 'cached');
-    ok($caches[1]->wait_gone('sentinel:1'), 'and a second time');
-}
-
-# --- The verdict
-
-($status, $said) = $stage->run_program(
-    'judge', '--faults', "$dir/faults", '--second-delete-ms', SECOND_DELETE, '--window-ms', 1000 * WINDOW, '--recovery-ms', 1000 * RECOVERY,
-    '--expect-races', 1);
-my ($line) = $said =~ /^(\{.*\})$/m;
+# What a Redis has lost, or is sent late, shows no races: the plain readers must lose new ones, or their clients were too tame to prove anything.
+my ($line, $rounds);
+do {
+    $stage->start_clients(@clients) unless $stage->clients_run;
+    work_on();
+    come_to_rest();
+    ($status, $said) = $stage->run_program(
+        'judge', '--faults', "$dir/faults", '--second-delete-ms', SECOND_DELETE, '--window-ms', 1000 * WINDOW, '--recovery-ms', 1000 * RECOVERY,
+        '--expect-races', 1);
+} while ($status == PROVES_NOTHING && ++$rounds < ROUNDS);
+($line) = $said =~ /^(\{.*\})$/m;
 my $logs = ${PostgreSQL::Test::Utils::log_path};
 append_to_file("$logs/consistency.json",  "$line\n") if defined $line;
 append_to_file("$logs/consistency.table", $said);
@@ -100,7 +87,7 @@ $nemesis->tell;
 $stage->insist('ALTER SYSTEM SET cache_invalidate.replay_window = 0');
 $stage->primary->reload;
 # or the worker would sleep until the old window ends
-$stage->insist('INSERT INTO sentinel VALUES (2) ON CONFLICT DO NOTHING');
+$stage->insist('INSERT INTO sentinel VALUES (0) ON CONFLICT DO NOTHING');
 ok(wait_until('the journal is empty', sub { journal_pages($stage->primary, 'postgres') <= 2 }), 'the journal becomes empty');
 is($stage->insist('SELECT count(*) FROM trigger_error_log'), 0, 'no trigger has failed')
   or diag($stage->insist('SELECT error_message FROM trigger_error_log LIMIT 5'));
@@ -111,6 +98,39 @@ for my $server (@{ $stage->{servers} }) {
 again() unless Test::More->builder->is_passing;
 $stage->primary->stop;
 done_testing();
+
+# Nothing goes wrong any more.
+sub work_on {
+    $stage->ask('SELECT pg_reload_conf()');
+    ok(wait_until('both are up', sub { $stage->are_up }, 2 * MINUTE), 'after the last fault both caches are told of changes again');
+    my $before = $stage->progress;
+    my $works = sub { my $now = $stage->progress; return !grep { $now->{$_} < $before->{$_} + $more{$_} } keys %more };
+    ok(wait_until('work after the last fault', $works, 3 * MINUTE), 'all work on when the faults are over');
+    return;
+}
+
+# Until everything that was committed is delivered, second deletes too.
+sub come_to_rest {
+    is($stage->stop_clients, 0, 'the clients end in order') or diag(slurp_file("$dir/clients.out"));
+    my ($failed, $why) = $stage->run_program('clients', '--settle');
+    is($failed, 0, 'what was open is settled') or diag($why);
+    ok(wait_until('drained', sub { $stage->is_drained }, 2 * MINUTE), 'nothing is owed to anybody')
+      or diag($stage->insist("SELECT string_agg(t::text, E'\n') FROM cache_invalidation_targets t"));
+    # What comes now is behind everything else, and its second delete behind all second deletes. Who is late finds nothing to delete a
+    # second time, and tries again.
+    my @caches = map { $stage->redis($_) } 0 .. 1;
+    my ($tries, $is_gone) = (0);
+    do {
+        my $key = 'sentinel:' . ++$sentinels;
+        $_->command('SET', $key, 'cached') for @caches;
+        $stage->insist("INSERT INTO sentinel VALUES ($sentinels) ON CONFLICT DO NOTHING");
+        ok($_->wait_gone($key), "$_->{name}: a change behind all others is delivered") for @caches;
+        $caches[1]->command('SET', $key, 'cached');
+        $is_gone = wait_until('a second delete', sub { !$caches[1]->has($key) }, SECOND_DELETE / 100);
+    } until ($is_gone || ++$tries == 10);
+    ok($is_gone, 'and a second time');
+    return;
+}
 
 sub again {
     diag("CONSISTENCY_SEED=$seed CONSISTENCY_SECONDS=$seconds scripts/test tap=056_consistency   repeats the choices of this run");

@@ -164,6 +164,8 @@ sub run_program {
 
 sub start_clients {
     my ($self, @arguments) = @_;
+    # of those before
+    unlink "$self->{dir}/progress";
     my @command = (_program('clients'), $self->_places, '--replica', "$self->{dir}/replica", @arguments);
     $self->{clients} = fork // croak "fork: $!";
     return if $self->{clients};
@@ -191,7 +193,7 @@ sub tell_clients {
     return;
 }
 
-sub clients_run { return is_running($_[0]{clients}) }
+sub clients_run { return $_[0]{clients} && is_running($_[0]{clients}) }
 
 # What they have done so far: {commits, reads, fills}.
 sub progress {
