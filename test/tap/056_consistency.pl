@@ -61,6 +61,7 @@ sleep $peace;
 ok($stage->clients_run, 'the clients are there') or BAIL_OUT(slurp_file("$dir/clients.out"));
 $nemesis->rage($seconds - $peace);
 is(join(' ', grep { !$nemesis->{seen}{$_} } @must), '', 'all faults were that must be');
+
 # --- Peace, quiescence, verdict
 
 # What a Redis has lost, or is sent late, shows no races: the plain readers must lose new ones, or their clients were too tame to prove anything.

@@ -8,6 +8,7 @@ use warnings;
 use Carp;
 use Exporter 'import';
 use File::Path qw(remove_tree);
+use IPC::Run;
 use POSIX ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
