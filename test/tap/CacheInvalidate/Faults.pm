@@ -40,7 +40,7 @@ sub _signal {
 
 my $worker = "backend_type = 'cache_invalidate worker' AND datname = 'postgres'";
 my $writer = "backend_type = 'client backend' AND xact_start IS NOT NULL";
-my $is_back = sub { wait_for_server($_[0]->primary) };
+my $is_back = sub { $_[0]->insist('SELECT 1') };
 
 _fault('worker-kill', ['server'], 4, [ 0, 0 ], begin => sub { _signal($_[0], 'KILL', $worker) }, heal => $is_back);
 _fault('worker-end', ['server'], 4, [ 0, 0 ], begin => sub { _signal($_[0], 'TERM', $worker) });
@@ -186,6 +186,11 @@ _fault('wire-cut', ['wire'], 5, [ 0.5, 6 ],
 _fault('wire-stall', ['wire'], 5, [ 0.5, 6 ],
     begin => sub { my ($stage, $n) = @_; $stage->wire($n)->stall },
     heal  => sub { my ($stage, $n) = @_; $stage->wire($n)->unstall });
+# Connections come about, and break after some answers.
+_fault(
+    'wire-frail', ['wire'], 3, [ 1, 6 ],
+    begin => sub { my ($stage, $n) = @_; $stage->wire($n)->cut; $stage->wire($n)->mend(3000) },
+    heal  => sub { my ($stage, $n) = @_; $stage->wire($n)->cut; $stage->wire($n)->mend });
 _fault(
     'wrong-url', [ 'wire', 'server' ], 2, [ 0.5, 4 ],
     begin => sub { my ($stage, $n) = @_; $stage->set_url($n, $stage->wire($n)->url . '.nowhere') },

@@ -36,22 +36,23 @@ sub cut {
     return;
 }
 
+# With a limit each connection breaks when the Redis has answered so many bytes, which may be in the middle of an answer.
 sub mend {
-    my ($self) = @_;
+    my ($self, $limit) = @_;
     return if $self->{pid};
     unlink $self->{path};
     my $listener = IO::Socket::UNIX->new(Local => $self->{path}, Listen => 16) or croak "$self->{path}: $!";
     $self->{pid} = fork // croak "fork: $!";
     return if $self->{pid};
     $SIG{PIPE} = 'IGNORE';
-    _pass($listener, $self->{to});
+    _pass($listener, $self->{to}, $limit);
     POSIX::_exit(0);
 }
 
 sub _pass {
-    my ($listener, $to) = @_;
+    my ($listener, $to, $limit) = @_;
     my $readable = IO::Select->new($listener);
-    my %other;
+    my (%other, %left);
     my $hang_up = sub {
         for my $socket (grep { defined } $_[0], delete $other{ $_[0] }) {
             delete $other{$socket};
@@ -65,12 +66,16 @@ sub _pass {
                 my $client = $listener->accept or next;
                 my $server = IO::Socket::UNIX->new(Peer => $to) or next;
                 @other{ $client, $server } = ($server, $client);
+                delete $left{$client};
+                $left{$server} = $limit;
                 $readable->add($client, $server);
                 next;
             }
             my $peer = $other{$socket} // next;
-            my $read = sysread $socket, my $bytes, 65536;
-            $hang_up->($socket) unless $read && _send($peer, $bytes);
+            my $read = sysread $socket, my $bytes, $left{$socket} // 65536;
+            my $is_sent = $read && _send($peer, $bytes);
+            $left{$socket} -= $read if $read && defined $left{$socket};
+            $hang_up->($socket) unless $is_sent && ($left{$socket} // 1) > 0;
         }
     }
 }
