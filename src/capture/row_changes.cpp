@@ -128,10 +128,10 @@ void Noter::widen_if_crowded(std::size_t place, core::Source source) {
   add_whole(place, core::kNoSource);
   CACHE_INVALIDATE_CRASH_POINT("capture.widen", fails);
   changes_.widen(source, level_);
+  CACHE_INVALIDATE_CRASH_POINT("capture.widened", fails);
 }
 
 void Noter::add_keys(const core::Value* values) {
-  CACHE_INVALIDATE_CRASH_POINT("capture.widened", fails);
   std::string& key = scratch().text;
   const std::size_t keys = rule_.rule.keys.size();
   for (std::size_t i = 0; i < rule_.globs.size(); ++i) {

@@ -126,11 +126,11 @@ bool Feed::pump_scan(TimestampTz now) {
   CACHE_INVALIDATE_CRASH_POINT("feed.scan.read", fails);
   if (!scan_.active()) finish_scan();
   transaction.commit();
+  CACHE_INVALIDATE_CRASH_POINT("feed.scan.committed", fails);
   return true;
 }
 
 void Feed::finish_scan() {
-  CACHE_INVALIDATE_CRASH_POINT("feed.scan.committed", fails);
   for (const auto& target : dispatcher_.targets()) {
     if (filter_.only_target == 0 || target->server() == filter_.only_target) target->reliable_from = dispatcher_.position();
   }

@@ -96,8 +96,8 @@ bool SegmentKeeper::try_truncate(int segment, TimestampTz now) {
     }
   }
   transaction.commit();
-  return done;
   CACHE_INVALIDATE_CRASH_POINT("truncate.committed", fails);
+  return done;
 }
 
 // Before a target that is away loses its window: it is owed all of it, as if it had forgotten already. True: there is one,
