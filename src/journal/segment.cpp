@@ -24,6 +24,16 @@ HeapTuple form_row(TupleDesc descriptor, std::string_view chunk) {
   return row;
 }
 
+// What is long is stored apart, under an index. To truncate that and to build it anew are two steps: a crash between them would leave
+// none, and the next long key could not be written. So both get new files, which a crash takes back as a whole.
+void empty_long_values(Oid oid) {
+  Relation table = table_open(oid, AccessExclusiveLock);
+  const bool is_empty = RelationGetNumberOfBlocks(table) == 0;
+  if (!is_empty) pg::give_new_file(table);
+  table_close(table, NoLock);
+  if (!is_empty) pg::rebuild_indexes(oid);
+}
+
 }  // namespace
 
 int lock_for_append(const pg::Extension& extension, int preferred) {
@@ -59,8 +69,10 @@ bool try_lock_for_truncate(const pg::Extension& extension, int segment) {
 void truncate(const pg::Extension& extension, int segment) {
   Relation table = try_relation_open(extension.journal[segment], NoLock);
   if (table == nullptr) return;
-  heap_truncate_one_rel(table);
+  const Oid long_values = table->rd_rel->reltoastrelid;
+  table_relation_nontransactional_truncate(table);
   relation_close(table, NoLock);
+  if (OidIsValid(long_values)) empty_long_values(long_values);
 }
 
 BlockNumber pages(const pg::Extension& extension, int segment) {

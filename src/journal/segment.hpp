@@ -25,7 +25,8 @@ bool append(const pg::Extension& extension, int segment, std::string_view bytes,
 
 // Worker, in a transaction: the exclusive lock, if it is to be had at once; held to the transaction's end.
 bool try_lock_for_truncate(const pg::Extension& extension, int segment);
-// Worker, with that lock: gives all pages back at once, whatever becomes of the transaction.
+// Worker, with that lock: gives all pages back at once, whatever becomes of the transaction; those of what is stored out of line,
+// with its end.
 void truncate(const pg::Extension& extension, int segment);
 
 // Pages of the segment; 0 when it is gone.

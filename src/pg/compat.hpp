@@ -191,4 +191,22 @@ inline void pin_transaction_timeout() {
 #endif
 }
 
+// An empty file in the place of the table's, from the end of the transaction on. Its indexes must be rebuilt.
+inline void give_new_file(Relation table) {
+#if PG_VERSION_NUM >= 160000
+  RelationSetNewRelfilenumber(table, table->rd_rel->relpersistence);
+#else
+  RelationSetNewRelfilenode(table, table->rd_rel->relpersistence);
+#endif
+}
+
+inline void rebuild_indexes(Oid table) {
+  ReindexParams parameters{};
+#if PG_VERSION_NUM >= 170000
+  reindex_relation(nullptr, table, 0, &parameters);
+#else
+  reindex_relation(table, 0, &parameters);
+#endif
+}
+
 }  // namespace cache_invalidate::pg
