@@ -81,9 +81,11 @@ ok($redis->wait_gone('item:300'), 'the key is deleted');
 ok(wait_until('noted', sub { is_noted($node, 'postgres') }), 'and what is owed to listeners is noted');
 $_->quit for $idle, $listener;
 $node->stop('immediate');
+my $before = -s $node->logfile;
 $node->start;
 $listener = CacheInvalidate::Listener->new($node, 'postgres', 'cache_invalidation', 'things');
 wait_for_worker($node, 'postgres');
-ok(wait_until('sent', sub { stat_of($node, 'postgres', 'notifications') >= 2 }), 'after a crash the reset messages are sent');
+ok(wait_until('reset', sub { slurp_file($node->logfile, $before) =~ /reset: messages could not be sent/ }), 'after a crash it is known still');
+ok(wait_until('sent', sub { stat_of($node, 'postgres', 'notifications') >= 2 }), 'and the reset messages are sent');
 
 done_testing();
