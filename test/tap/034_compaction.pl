@@ -11,6 +11,7 @@ use Test::More;
 use CacheInvalidate::Listener;
 use CacheInvalidate::Node;
 use CacheInvalidate::Redis;
+use CacheInvalidate::Resp;
 use CacheInvalidate::Wait;
 
 use constant { ROWS => 30_000, LIMIT => 16 };    # megabytes: the least that can be set
@@ -21,13 +22,22 @@ my @safe = ('appendonly yes', 'appendfsync always', 'auto-aof-rewrite-percentage
 my ($redis, $up) = map { CacheInvalidate::Redis->new($_, config => \@safe) } qw(cache other);
 create_items($node, 'postgres', $redis, rows => ROWS);
 sql("CREATE SERVER other FOREIGN DATA WRAPPER cache_invalidate OPTIONS (url '${\ $up->url }');
+     CREATE SERVER same FOREIGN DATA WRAPPER cache_invalidate OPTIONS (url '${\ $redis->url(1) }');
      CREATE TABLE note (id int PRIMARY KEY, title text);
      INSERT INTO note SELECT n, 'note' FROM generate_series(1, 100) n;
      CREATE TRIGGER cache_invalidation_note AFTER INSERT OR UPDATE OR DELETE ON note FOR EACH ROW
        EXECUTE FUNCTION notify_cache_invalidation('resource=note', 'key=note:{id}');");
 $_->fill((map { "item:$_" } 1 .. ROWS), (map { "note:$_" } 1 .. 100), 'items', 'notes') for $redis, $up;
+same('MSET', map { ("item:$_", 'cached') } 1 .. ROWS);
 my $worker = wait_for_worker($node, 'postgres');
-ok(wait_until('both are up', sub { sql("SELECT count(*) FROM cache_invalidation_targets WHERE state = 'up'") == 2 }), 'both servers are up');
+ok(wait_until('all are up', sub { sql("SELECT count(*) FROM cache_invalidation_targets WHERE state = 'up'") == 3 }), 'all servers are up');
+
+# Another database of the same Redis: a server that is away whenever the first one is.
+sub same {
+    my $connection = CacheInvalidate::Resp->connect(path => $redis->{path});
+    $connection->command('SELECT', 1);
+    return $connection->command(@_);
+}
 
 sub sql { return $node->safe_psql('postgres', @_) }
 sub megabytes { return journal_pages($node, 'postgres') / 128 }
@@ -66,6 +76,8 @@ my $listener = CacheInvalidate::Listener->new($node, 'postgres');
 $redis->start;
 ok($redis->wait_gone((map { "item:$_" } 1 .. 10_000), (map { "note:$_" } 1 .. 10)), 'when it is back, every owed key is deleted');
 is($redis->command('EXISTS', (map { "item:$_" } 10_001 .. ROWS), (map { "note:$_" } 11 .. 100), 'items', 'notes'), ROWS - 10_000 + 92, 'and no other');
+ok(wait_until('same', sub { !same('EXISTS', map { "item:$_" } 1 .. 10_000) }), 'likewise those that another server was owed');
+is(same('EXISTS', map { "item:$_" } 10_001 .. ROWS), ROWS - 10_000, 'and no other');
 ok(scalar $listener->take_until('reset', sub { ($_[0]{type} // '') eq 'reset' }), 'a reset message stands for those that the journal lost');
 ok(wait_until('empty', sub { megabytes() < 0.1 }), 'the journal is empty again');
 
