@@ -95,6 +95,18 @@ sub stop_worker {
     return ok($points->wait_for($mark), "the worker stands still at $mark");
 }
 
+# --- In the journal, and not committed
+
+{
+    my $id = $next++;
+    my $writer = stop_writer('commit.flushed', change($id));
+    pass_by() for 1 .. 2;
+    visit('worker.tick', 2);
+    is($redis->has("item:$id"), 1, 'nothing is sent before the commit');
+    go_on('commit.flushed', $writer);
+    is_delivered('after the commit', $id);
+}
+
 # --- Visible, and not handed over: no checkpoint may count it as taken
 
 {
@@ -269,6 +281,25 @@ sub recover {
     ok($other->wait_gone("item:$id"), 'what was owed to one server only is delivered after a crash');
     is($other->has("item:$untouched"), 1, 'and nothing else');
     sql('DROP SERVER other');
+}
+
+# --- The error log is locked, so that its row is not written yet
+
+{
+    sql("CREATE TABLE broken (a int);
+         CREATE TRIGGER broken AFTER INSERT ON broken FOR EACH ROW EXECUTE FUNCTION notify_cache_invalidation('key=b:{a}', 'channel=');
+         SET session_replication_role = replica; ALTER TABLE broken RENAME COLUMN a TO b");
+    my $holder = $node->background_psql('postgres');
+    $holder->query_safe('BEGIN; LOCK TABLE trigger_error_log');
+    my $worker = worker_pid($node, 'postgres');
+    # Between the first attempt and the fourth watermarks are written; after the fifth nothing waits for the row.
+    $points->arm('errors.write', 'kill', 4);
+    sql('INSERT INTO broken VALUES (1)');
+    ok($points->wait_for('errors.write'), 'kill -9 of the worker when it has tried to write to the error log');
+    ok(wait_until('everybody is told', sub { !is_running($worker) }), 'which ends everybody');
+    eval { $holder->quit };
+    recover();
+    ok(wait_until('logged', sub { sql("SELECT count(*) FROM trigger_error_log WHERE table_name = 'broken'") == 1 }), 'the row is there after a crash');
 }
 
 is(sql('SELECT count(*) FROM item WHERE version = 0') - $redis->command('DBSIZE'), 0, 'and nothing else was deleted');
