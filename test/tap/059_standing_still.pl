@@ -152,7 +152,11 @@ sub stop_worker {
     $next += 60_000;
     my $writer = stop_writer('handover', large_change($id, 60_000));
     begin_checkpoint();
+    # More than is read at once.
+    $points->arm('feed.scan.begun', 'wait');
     go_on('handover', $writer);
+    ok($points->wait_for('feed.scan.begun'), 'a scan stands still at its beginning');
+    $points->release('feed.scan.begun');
     is_delivered('a checkpoint while the journal is read', $id .. $id + 59_999);
 }
 
@@ -281,6 +285,23 @@ sub recover {
     ok($other->wait_gone("item:$id"), 'what was owed to one server only is delivered after a crash');
     is($other->has("item:$untouched"), 1, 'and nothing else');
     sql('DROP SERVER other');
+}
+
+# --- A server is enabled, and named at once, while the worker takes changes
+
+{
+    my $late = CacheInvalidate::Redis->new('late');
+    my $id   = $next++;
+    sql("CREATE SERVER late FOREIGN DATA WRAPPER cache_invalidate OPTIONS (url '${\ $late->url }', enabled 'false')");
+    ok(wait_until('disabled', sub { target($node, 'postgres', 'state', 'late') eq 'disabled' }), 'there is a server that is disabled');
+    stop_worker('feed.ring');
+    $late->fill(map { "item:$_" } 1 .. $id);
+    sql("ALTER SERVER late OPTIONS (SET enabled 'true')");
+    sql(change($id));
+    $points->release('feed.ring');
+    ok($late->wait_gone("item:$id"), 'what was changed since it is enabled is deleted there');
+    is($late->command('EXISTS', map { "item:$_" } 1 .. 100), 100, 'and nothing that was changed before');
+    sql('DROP SERVER late');
 }
 
 # --- The error log is locked, so that its row is not written yet
