@@ -49,7 +49,7 @@ struct Record {
   RecordType type = RecordType::commit;
   std::uint8_t flag = 0;      // commit, fill: Outcome; read: Source; message: Said
   std::uint8_t protocol = 0;  // read, fill: Protocol; message, gap: Channel
-  std::uint8_t kind = 0;      // commit: Kind of the operation
+  std::uint8_t kind = 0;      // commit: Kind of the operation; message: 1 if it is of "parted"
   std::uint32_t count = 0;    // commit: rows it changed at least (0: perhaps none)
   std::int64_t number = 0;  // commit: token; read: the fill that stored the value, or 0; fill: its own number
   std::int64_t id = 0;

@@ -14,6 +14,7 @@ struct Message {
   Said said = Said::wide;
   std::int64_t id = 0;
   std::int64_t version = 0;
+  bool is_of_parted = false;  // a wide one is not about "item"
 };
 
 // Whatever is not understood is wide.
@@ -27,7 +28,11 @@ inline Message parse_message(const std::string& text) {
     return end != begin;
   };
   Message message;
-  if (!number_after("\"id\":", message.id) || !number_after("\"version\":", message.version)) return {};
+  message.is_of_parted = text.find("\"table\":\"parted\"") != std::string::npos;
+  if (!number_after("\"id\":", message.id) || !number_after("\"version\":", message.version)) {
+    message.id = message.version = 0;
+    return message;
+  }
   message.said = text.find("\"op\":\"DELETE\"") == std::string::npos ? Said::change : Said::removal;
   return message;
 }

@@ -125,10 +125,10 @@ std::string trigger(const std::string& table, const std::string& server, const s
 // The caches' triggers are two, since their keys are; messages come from the first.
 std::vector<std::string> triggers(const std::string& table, const std::string& row, bool has_second) {
   std::vector<std::string> statements;
-  statements.push_back(
-      trigger(table, "cache",
-              key_arguments({Protocol::plain, Protocol::leased}, row) + ", 'channel=" + kChannel +
-                  R"(', 'payload={"op":"{$operation}","id":"{id}","version":"{version}"}', 'id={id}')"));
+  statements.push_back(trigger(
+      table, "cache",
+      key_arguments({Protocol::plain, Protocol::leased}, row) + ", 'channel=" + kChannel +
+          R"(', 'payload={"op":"{$operation}","table":"{$table}","id":"{id}","version":"{version}"}', 'id={id}')"));
   if (has_second) {
     statements.push_back(
         trigger(table, "cache2", key_arguments({Protocol::second, Protocol::replica}, row) + ", 'channel='"));

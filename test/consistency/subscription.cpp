@@ -107,6 +107,7 @@ void ask_cache(Cache& cache, const Message& message, Log& log) {
 Record record_of(const Message& message, Channel channel) {
   Record record = record_of(RecordType::message, channel, now(), 0);
   record.flag = static_cast<std::uint8_t>(message.said);
+  record.kind = message.is_of_parted ? 1 : 0;
   record.id = message.id;
   record.version = message.version;
   return record;

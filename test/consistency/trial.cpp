@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "shared.hpp"
+
 namespace cache_invalidate::consistency {
 
 namespace {
@@ -155,11 +157,12 @@ void Trial::judge_messages() {
 // The last change of a row that is never removed has its message, or a wide one stands for it.
 void Trial::judge_silence() {
   std::unordered_map<std::int64_t, std::int64_t> told[2];
-  Nanoseconds last_wide[2] = {};
+  Nanoseconds last_wide[2] = {}, last_of_parted[2] = {};
   for (const Record& record : evidence_.messages) {
     std::int64_t& version = told[record.protocol][record.id];
     version = std::max(version, record.version);
-    if (static_cast<Said>(record.flag) == Said::wide) last_wide[record.protocol] = record.begin;
+    if (static_cast<Said>(record.flag) != Said::wide) continue;
+    (record.kind == 1 ? last_of_parted : last_wide)[record.protocol] = record.begin;
   }
   const std::vector<Change>& all = evidence_.history.all();
   for (std::size_t i = 0; i < all.size(); ++i) {
@@ -170,7 +173,10 @@ void Trial::judge_silence() {
           !must_be_announced(all[i].commit, evidence_.gaps[channel], rules_))
         continue;
       ++must_announced;
-      if (told[channel][all[i].id] >= all[i].version || last_wide[channel] > all[i].commit.begin) continue;
+      const Nanoseconds begin = all[i].commit.begin;
+      const bool is_wide =
+          last_wide[channel] > begin || (is_parted(all[i].id) && last_of_parted[channel] > begin);
+      if (told[channel][all[i].id] >= all[i].version || is_wide) continue;
       violations.push_back(std::string("no message by ") + (channel == 0 ? "NOTIFY" : "PUBLISH") + ": " +
                            describe(all[i]));
     }
