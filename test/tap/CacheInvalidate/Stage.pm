@@ -45,7 +45,8 @@ my %settings = (
     synchronous_commit   => 'on',
     # A standby that lost its primary is back before anybody misses it.
     wal_retrieve_retry_interval => '200ms',
-    'cache_invalidate.replay_window' => '60s',
+    # longer than the age of what a Redis is restarted from; whatever is in the journal is read again and again
+    'cache_invalidate.replay_window' => '20s',
     'cache_invalidate.worker_role'   => WORKER_ROLE,
 );
 
