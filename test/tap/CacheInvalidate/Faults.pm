@@ -53,7 +53,7 @@ _fault('backends-end', ['server'], 2, [ 0, 0 ], begin => sub { _signal($_[0], 'T
 _fault('postmaster-kill', ['server'], 2, [ 0, 1 ], begin => sub { kill_postmaster($_[0]->primary) }, heal => sub { $_[0]->primary->start });
 _fault('stop-immediate', ['server'], 2, [ 0, 1 ], begin => sub { $_[0]->primary->stop('immediate') }, heal => sub { $_[0]->primary->start });
 _fault('stop-fast', ['server'], 2, [ 0, 1 ], begin => sub { $_[0]->primary->stop('fast') }, heal => sub { $_[0]->primary->start });
-_fault('promotion', ['server'], 1, [ 0, 0 ], begin => sub { $_[0]->promote });
+_fault('promotion', ['server'], 2, [ 0, 0 ], begin => sub { $_[0]->promote });
 _fault('checkpoint', [], 2, [ 0, 0 ], begin => sub { $_[0]->ask('SELECT pg_switch_wal(); CHECKPOINT') });
 _fault(
     'vacuum-full', [], 2, [ 0, 0 ],
