@@ -73,6 +73,7 @@ void Progress::begin_checkpoint(bool is_new) {
   journal::for_each_announced([&written_before](const journal::Announced& writer) {
     written_before = std::min(written_before, writer.written_from);
   });
+  pending_position_ = dispatcher_.position();
   pending_snapshot_ = journal::take_snapshot();
   CACHE_INVALIDATE_CRASH_POINT("checkpoint.snapshot", fails);
   pending_snapshot_.written_before = written_before;
@@ -114,8 +115,8 @@ void Progress::continue_checkpoint() {
   if (feed_.has_prepared()) pending_snapshot_.written_before = feed_.base().written_before;
   CACHE_INVALIDATE_CRASH_POINT("checkpoint.taken", fails);
   feed_.advance_base(pending_snapshot_);
-  checkpoint_position_ = dispatcher_.position();
-  checkpoints_.push_back({pending_snapshot_, checkpoint_position_});
+  checkpoint_position_ = pending_position_;
+  checkpoints_.push_back({pending_snapshot_, dispatcher_.position()});
   if (checkpoints_.size() <= kMostCheckpoints) return;
   // A target lags: fewer old checkpoints will do for it.
   for (std::size_t i = 1; i < checkpoints_.size() / 2; ++i) checkpoints_.erase(checkpoints_.begin() + static_cast<std::ptrdiff_t>(i));
@@ -200,9 +201,11 @@ void Progress::tick() {
 }
 
 void Progress::finish(TimestampTz now) {
-  const bool is_new = dispatcher_.position() != checkpoint_position_;
-  if (!pending_ && !feed_.is_scanning_for_all() && is_new) begin_checkpoint(true);
-  if (pending_) {
+  // The one that is pending may not have all, then another one has.
+  for (int i = 0; i < 2; ++i) {
+    const bool is_new = dispatcher_.position() != checkpoint_position_;
+    if (!pending_ && !feed_.is_scanning_for_all() && is_new) begin_checkpoint(true);
+    if (!pending_) break;
     feed_.drain_ring(now);
     continue_checkpoint();
   }

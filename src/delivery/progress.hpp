@@ -79,7 +79,8 @@ class Progress {
   std::uint64_t pending_scans_ = 0;
   std::uint64_t pending_ring_ = 0;
   bool pending_drains_ = false;
-  std::uint64_t checkpoint_position_ = 0;        // of the last one taken
+  std::uint64_t pending_position_ = 0;
+  std::uint64_t checkpoint_position_ = 0;        // when the snapshot of the last one taken was: what came since may not be in it
 
   bool is_applied_ = true;                       // the newest of them covers all that is owed
   std::uint64_t repetitions_ = 0;                // of messages, when the checkpoints were last looked at
