@@ -213,6 +213,24 @@ for my $point (qw(checkpoint checkpoint.snapshot)) {
     is(told($first), 1, 'and told once');
 }
 
+# --- Committed while the worker remembers: not in what it remembers, but in what it does next
+
+{
+    my ($first, $second) = new_rows(2);
+    ok(wait_until('remembered', sub { is_noted($node, 'postgres') }), 'what was delivered is remembered');
+    start_listening();
+    $points->arm('checkpoint.snapshot', 'wait');
+    change($first);
+    ok($points->wait_for('checkpoint.snapshot'), 'the worker has taken its snapshot');
+    change($second);
+    my $taken = $points->visits('checkpoint.taken');
+    $points->release('checkpoint.snapshot');
+    ok(wait_until('taken', sub { $points->visits('checkpoint.taken') > $taken }), 'and goes on');
+    ok($redis->wait_gone("item:$second"), 'what was committed since is delivered');
+    new_worker();
+    is(told($second), 1, 'and not told again by the next worker');
+}
+
 # --- By the ring only: allowed by a worker that ends before the change is committed
 
 my $ring_only = 'SET cache_invalidate.durability = off';
@@ -229,12 +247,16 @@ for my $end (qw(crash stop)) {
     for my $point (qw(ring_only.announced ring_only.permitted)) {
         new_worker();
         become_allowed();
-        my ($slow) = new_rows(1);
+        my ($slow, $other) = new_rows(2);
         my $session = waits_at($point, "$ring_only; " . update($slow));
+        my $resets = $points->visits('reset.done');
         new_worker();
-        ok(wait_until('it has read the journal', sub { stat_of($node, 'postgres', 'journal_scans') > 0 }), 'another worker is there');
-        comes_to('worker.tick', 2);
-        $redis->fill("item:$slow");    # a reset may have come before the commit
+        ok(wait_until('a reset', sub { $points->visits('reset.done') > $resets }), 'another worker is there, and resets');
+        my $watermarks = $points->visits('watermark.committed');
+        change($other);
+        ok(wait_until('a watermark', sub { $points->visits('watermark.committed') > $watermarks }), 'and remembers that it did');
+        ok($redis->wait_gone("item:$slow"), 'so the key is gone before the commit');
+        $redis->fill("item:$slow");
         $wire->cut;
         ok(wait_until('down', sub { target($node, 'postgres', 'state') eq 'down' }), 'the server is away');
         goes_on($session);
