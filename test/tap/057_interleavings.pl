@@ -112,8 +112,9 @@ for my $point (qw(handover handover.push handover.wake handover.withdraw)) {
     my $taken = $points->visits('checkpoint.taken');
     change($other);
     ok($redis->wait_gone("item:$other"), 'another one is delivered');
-    comes_to('worker.tick', 3);
-    is($points->visits('checkpoint.taken'), $taken, 'the worker does not believe that it has all of what is visible');
+    comes_to('worker.tick', 4);
+    # One may have begun before.
+    cmp_ok($points->visits('checkpoint.taken'), '<=', $taken + 1, 'the worker does not believe that it has all of what is visible');
     crash();
     $session->{run}->kill_kill;
     ok(is_visible($slow), 'after a crash the change is there');
