@@ -6,9 +6,13 @@ namespace cache_invalidate::core {
 
 // Times that rise from front to back: those that are not older than what comes behind them say nothing of their own.
 void CommitTimes::add(std::uint64_t position, std::int64_t time) {
-  while (!ranges_.empty() && (ranges_.back().time >= time || ranges_.back().last == position)) {
-    time = std::min(time, ranges_.back().time);
-    ranges_.pop_back();
+  std::size_t kept = ranges_.size();
+  while (kept > 0 && (ranges_[kept - 1].time >= time || ranges_[kept - 1].last == position)) time = std::min(time, ranges_[--kept].time);
+  if (kept < ranges_.size()) {
+    // In the place of the first of them, which takes no memory.
+    ranges_[kept] = {position, time};
+    ranges_.resize(kept + 1);
+    return;
   }
   if (ranges_.size() >= kMost) halve();
   ranges_.push_back({position, time});

@@ -51,7 +51,12 @@ void ErrorFolds::add(const ErrorRecord& error, std::int64_t time, std::uint64_t 
     fold = &folds_.back();
     fold->began = time;
     fold->position = position;
-    open_.emplace(identity, std::prev(folds_.end()));
+    try {
+      open_.emplace(identity, std::prev(folds_.end()));
+    } catch (...) {
+      folds_.pop_back();  // nobody would ever count in it, and it would hold its position
+      throw;
+    }
     ++without_row_;
     ++held_;
   }

@@ -2,6 +2,7 @@
 // time an operation.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -14,9 +15,15 @@ class OpenPositions {
 
   void push(std::uint64_t position) {
     queue_.push_back(position);
+    try {
+      candidates_.push_back(position);
+    } catch (...) {
+      queue_.pop_back();
+      throw;
+    }
     // What is larger and older leaves earlier: it can never be the smallest again.
-    while (!candidates_.empty() && candidates_.back() > position) candidates_.pop_back();
-    candidates_.push_back(position);
+    const auto own = candidates_.end() - 1;
+    candidates_.erase(std::upper_bound(candidates_.begin(), own, position), own);
   }
   void pop() {
     if (candidates_.front() == queue_.front()) candidates_.pop_front();

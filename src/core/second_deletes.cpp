@@ -31,9 +31,14 @@ void SecondDeletes::end(std::size_t most) {
 void SecondDeletes::fold(std::size_t first) {
   Set& older = sets_[first];
   Set& newer = sets_[first + 1];
-  for (std::uint32_t i = 0; i < newer.keys.size(); ++i) {
-    if (!older.keys.add(0, newer.keys.bytes(i)).inserted) --size_;
+  const std::uint32_t before = older.keys.size();
+  try {
+    for (std::uint32_t i = 0; i < newer.keys.size(); ++i) older.keys.add(0, newer.keys.bytes(i));
+  } catch (...) {
+    older.keys.truncate(before);
+    throw;
   }
+  size_ -= before + newer.keys.size() - older.keys.size();  // that were in both
   older.due = newer.due;
   sets_.erase(sets_.begin() + static_cast<std::ptrdiff_t>(first) + 1);
 }
