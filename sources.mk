@@ -131,6 +131,7 @@ ADMIN_SRCS = \
 
 # test/unit: one program of the tests, CORE_SRCS and REDIS_SRCS, and what else is pure.
 UNIT_TESTS = \
+	test/unit/allocation_classes_test.cpp \
 	test/unit/allocation_test.cpp \
 	test/unit/backlog_test.cpp \
 	test/unit/backoff_test.cpp \

@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <functional>
 #include <new>
 #include <string>
 #include <vector>
 
+#include "allocation_failure.hpp"
 #include "batch_text.hpp"
 #include "core/backlog.hpp"
 #include "core/change_set.hpp"
@@ -16,14 +16,16 @@
 #include "core/message_queue.hpp"
 #include "core/pending_keys.hpp"
 
+namespace cache_invalidate::core {
+thread_local long allocations_left = -1;
+}
+
 namespace {
 
-// Counts down to the allocation that fails; negative: none does.
-thread_local long allocations_left = -1;
-
 bool fails() noexcept {
-  if (allocations_left < 0) return false;
-  return allocations_left-- == 0;
+  long& left = cache_invalidate::core::allocations_left;
+  if (left < 0) return false;
+  return left-- == 0;
 }
 
 }  // namespace
@@ -64,12 +66,7 @@ void operator delete[](void* memory, const std::nothrow_t& /*tag*/) noexcept {
 }
 
 namespace cache_invalidate::core {
-namespace {
 
-using Lines = std::vector<std::string>;
-
-// Calls `operation` with the first, then the second... allocation failing until it gets through. False: it
-// failed with something other than std::bad_alloc, or never succeeded.
 bool retried(const std::function<void()>& operation, const std::function<void()>& after_failure) {
   for (long failing = 0; failing < 1000; ++failing) {
     allocations_left = failing;
@@ -85,6 +82,10 @@ bool retried(const std::function<void()>& operation, const std::function<void()>
   allocations_left = -1;
   return false;
 }
+
+namespace {
+
+using Lines = std::vector<std::string>;
 
 TEST(OutOfMemory, IsWhatTheReplacedOperatorMakesOfIt) {
   allocations_left = 0;
