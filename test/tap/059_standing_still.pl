@@ -21,8 +21,8 @@ my $node = new_node('main', install_path => make_installation(library => $librar
     'cache_invalidate.replay_window' => 0, 'cache_invalidate.max_items_per_transaction' => 1_000_000);
 $node->start;
 my $redis = CacheInvalidate::Redis->new('cache');
-# No messages: what is still to be said would make the worker read the journal in any case.
-create_items($node, 'postgres', $redis, rows => ROWS, arguments => q('key=item:{id}', 'channel='));
+# No messages: what is still to be said would make the worker read the journal in any case. A long key, so that the journal has many pages.
+create_items($node, 'postgres', $redis, rows => ROWS, arguments => qq('key=item:{id}', 'key=item:{id}:${\ ('x' x 60) }', 'channel='));
 ok(wait_for_worker($node, 'postgres'), 'the worker is there');
 ok(wait_until('up', sub { target($node, 'postgres', 'state') eq 'up' }), 'the server is up');
 my $points = CacheInvalidate::CrashPoints->new($node);
