@@ -109,6 +109,24 @@ is(scalar @messages, 1, 'nothing from before the restart is repeated: what was d
 $node->safe_psql('app', "COMMIT PREPARED 'stays'");
 ok($redis->wait_gone('item:34'), 'its key is deleted when it is committed');
 
+# --- A table that a path leads to is locked by somebody who stays
+
+{
+    $node->safe_psql('app', q(CREATE TABLE calls (id int PRIMARY KEY, caller int); CREATE TABLE scores (id int, call_id int REFERENCES calls, score int);
+        INSERT INTO calls VALUES (1, 10); INSERT INTO scores VALUES (1, 1, 0);
+        CREATE TRIGGER scores AFTER UPDATE ON scores FOR EACH ROW EXECUTE FUNCTION notify_cache_invalidation('key=caller:{call_id.caller}', 'channel=')));
+    my ($scorer, $holder) = map { $node->background_psql('app') } 1 .. 2;
+    $redis->fill('caller:10', 'caller:20', 'callers');
+    $scorer->query_safe('UPDATE scores SET score = 1');
+    ok($redis->wait_gone('caller:10'), 'a path is followed');
+    $holder->query_safe('BEGIN; LOCK TABLE calls IN ACCESS EXCLUSIVE MODE');
+    $redis->fill('caller:10');
+    $scorer->query_safe('UPDATE scores SET score = 2');
+    ok($redis->wait_gone('caller:10', 'caller:20'), 'where it cannot be, all that its template could give is deleted');
+    is($redis->has('callers'), 1, 'and nothing else');
+    $_->quit for $scorer, $holder;
+}
+
 # --- DROP EXTENSION beside a writer
 
 my $writer = $node->background_psql('app');
