@@ -265,10 +265,19 @@ sub recover {
     my $wire  = CacheInvalidate::Wire->new($other);
     sql("CREATE SERVER other FOREIGN DATA WRAPPER cache_invalidate OPTIONS (url '${\ $wire->url }')");
     ok(wait_until('up', sub { target($node, 'postgres', 'state', 'other') eq 'up' }), 'there is another server');
-    my ($first, $id, $untouched) = ($next++, $next++, $next++);
-    $other->fill(map { "item:$_" } $first, $id, $untouched);
+    my ($first, $sent, $id, $untouched) = ($next++, $next++, $next++, $next++);
+    $other->fill(map { "item:$_" } $first, $sent, $id, $untouched);
     sql(change($first));
     ok($other->wait_gone("item:$first"), 'it gets what the first one gets');
+    # What was sent and not read is gone.
+    $wire->stall;
+    sql(change($sent));
+    is_delivered('to the first', $sent);
+    ok(wait_until('owed', sub { target($node, 'postgres', 'keys_pending', 'other') == 2 }), 'and owed to the other one');
+    $wire->cut;
+    $wire->mend;
+    ok($other->wait_gone("item:$sent"), 'and sent again when the connection is lost');
+    ok(wait_until('up', sub { target($node, 'postgres', 'state', 'other') eq 'up' }), 'which is soon there again');
     $wire->stall;
     sql(change($id));
     is_delivered('to the first', $id);
@@ -277,7 +286,6 @@ sub recover {
     my $said = sub { $points->visits('watermark.committed') > $watermarks };
     ok(wait_until('held', sub { $points->visits('truncate.done') > $truncations || ($held->() && $said->()) }), 'the segment is kept for it');
     ok(kill_postmaster($node), 'kill -9 of the postmaster');
-    # What was sent and not read is gone.
     $wire->cut;
     $wire->mend;
     $node->start;
