@@ -11,12 +11,14 @@ use CacheInvalidate::Faults qw(faults);
 
 use constant {
     LONGEST_FREE => 3,      # seconds between two faults of a track
+    SHORTEST_AGE => 1,
     LONGEST_AGE  => 5,      # of what a Redis is restarted from
     TOO_OLD      => 10,     # the replay window is longer
     DRAIN        => 20,     # seconds after a fault for which the next one may wait until the caches have all
 };
 
-# new(STAGE, SEED, FILE, LONG, MUST...): the faults MUST come first, in a random order, on one track; then, and on the other, whatever
+# new(STAGE, SEED, FILE, LONG, MUST...): the faults MUST come first, in a random order, on one track and
+# on the first cache, whose leases forgive nothing; then, and on the other, whatever
 # chance says. LONG: there is time for a new standby after each promotion; otherwise there is at most one. FILE gets a line "begin end name"
 # for each, in nanoseconds of CLOCK_MONOTONIC.
 sub new {
@@ -25,7 +27,7 @@ sub new {
     srand $seed;
     my @order = map { $_->[0] } sort { $a->[1] <=> $b->[1] } map { [ $_, rand ] } @must;
     $self->{tracks} = [ map { { plan => [], state => 'free', until => 0 } } 0 .. 1 ];
-    push @{ $self->{tracks}[0]{plan} }, map { _decide($_) } @order;
+    push @{ $self->{tracks}[0]{plan} }, map { _decide($_, 0) } @order;
     # More than any run needs: what is decided does not depend on how fast it goes.
     for my $track (0, 1) {
         push @{ $self->{tracks}[$track]{plan} }, map { _decide($self->_some) } 1 .. 20_000 / (1 + $track);
@@ -44,12 +46,13 @@ sub _some {
 }
 
 # Everything that chance has a say in, so that the next decisions do not depend on how this fault goes.
+# `cache`: which of the two, if chance has no say in that.
 sub _decide {
-    my ($name) = @_;
+    my ($name, $cache) = @_;
     my ($which, $length, $free, $age, $calm) = map { rand } 1 .. 5;
     my $fault = faults()->{$name};
     my ($least, $most) = @{ $fault->{seconds} };
-    my $cache = grep({ /^(cache|wire)$/ } @{ $fault->{parts} }) ? ($which < 0.7 ? 0 : 1) : undef;
+    $cache = grep({ /^(cache|wire)$/ } @{ $fault->{parts} }) ? $cache // ($which < 0.7 ? 0 : 1) : undef;
     return {
         name  => $name,
         cache => $cache,
@@ -57,7 +60,7 @@ sub _decide {
         # short ones are the most
         length => $least + ($most - $least) * $length**2,
         free   => $free * LONGEST_FREE,
-        age    => 0.5 + $age * (LONGEST_AGE - 0.5),
+        age    => SHORTEST_AGE + $age * (LONGEST_AGE - SHORTEST_AGE),
         calm   => $calm < 0.3,
     };
 }
