@@ -11,8 +11,8 @@ use CacheInvalidate::Faults qw(faults);
 
 use constant {
     LONGEST_FREE => 3,      # seconds between two faults of a track
-    SHORTEST_AGE => 1,
-    LONGEST_AGE  => 5,      # of what a Redis is restarted from
+    SHORTEST_AGE => 3,
+    LONGEST_AGE  => 6,      # of what a Redis is restarted from
     TOO_OLD      => 10,     # the replay window is longer
     DRAIN        => 20,     # seconds after a fault for which the next one may wait until the caches have all
 };
