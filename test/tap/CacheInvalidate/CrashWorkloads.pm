@@ -20,6 +20,19 @@ sub _restart {
     return _changes($cycle);
 }
 
+# The watermark goes to the other segment before its own is truncated, unless there was a newer one to write meanwhile.
+sub _idle {
+    my ($cycle) = @_;
+    _restart($cycle);
+    for my $item (14 .. 18) {
+        last if $cycle->has_fired;
+        my $before = $cycle->points->visits('rotate.done');
+        $cycle->run($cycle->update($item));
+        $cycle->unless_fired('other segments', sub { $cycle->points->visits('rotate.done') > $before });
+    }
+    return;
+}
+
 sub _outage {
     my ($cycle) = @_;
     $cycle->{wire}->cut;
@@ -90,6 +103,7 @@ my @table = (
     [ qr/^(?:capture|batch|spill|journal|commit|prepare|abort|savepoint|handover|feed\.ring|feed\.scan|checkpoint|watermark)(?:\.|$)/, \&_changes ],
     [ qr/^target\.(?:send|sent|reply|acknowledged?|sweep|second_sweep|publish|published)$/, \&_changes ],
     [ qr/^outbox\./, \&_changes, notified => 1 ],
+    [ qr/^truncate\.watermark$/, \&_idle, pokes => 1 ],
     [ qr/^(?:worker|launcher|presence|rotate|truncate)(?:\.|$)/, \&_restart, pokes => 1 ],
     [ qr/^errors\.tidy$/, \&_restart, pokes => 1 ],
     [ qr/^errors\./, \&_errors, also => ['capture.value'] ],
