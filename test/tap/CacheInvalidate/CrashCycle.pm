@@ -268,7 +268,7 @@ sub _judge_keys {
     return;
 }
 
-sub _short { return join ', ', map { substr $_, 0, 30 } @_ }
+sub _short { return @_ . ': ' . join ', ', map { substr $_, 0, 30 } @_[ 0 .. ($#_ < 9 ? $#_ : 9) ] }
 
 # Each committed change is told, at least once, and no other ever is.
 sub _judge_messages {

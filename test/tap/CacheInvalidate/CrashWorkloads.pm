@@ -57,10 +57,12 @@ sub _errors {
     return _changes($cycle);
 }
 
-# More than half of what the journal may have, for a server that is away.
+# More than half of what the journal may have, for a server that is away. Twice as much would be too much: then a crash is made up
+# for by a reset.
 sub _compaction {
     my ($cycle) = @_;
     $cycle->restart_worker;
+    $cycle->unless_fired('the journal has room', sub { ($cycle->ask('SELECT journal_bytes < 1000000 FROM cache_invalidation_stats') // '') eq 't' });
     $cycle->{wire}->cut;
     $cycle->unless_fired('the server is down', sub { $cycle->state_of_cache eq 'down' });
     _changes($cycle);
@@ -71,8 +73,8 @@ sub _compaction {
 # The first change asks for it, the ones behind it go by the ring.
 sub _ring_only {
     my ($cycle) = @_;
-    $cycle->restart_worker;
     my $before = $cycle->points->visits('ring_only.allowed');
+    $cycle->restart_worker;
     $cycle->run($ring_only . $cycle->update(14));
     $cycle->unless_fired('allowed', sub { $cycle->points->visits('ring_only.allowed') > $before });
     $cycle->run($ring_only . $cycle->changes);
