@@ -28,8 +28,9 @@ bool Ring::push(const RingEntry& entry, std::string_view payload) noexcept {
   header->entry = entry;
   const std::uint64_t start = (position + sizeof(Header)) % capacity_;
   const std::size_t first = std::min<std::size_t>(payload.size(), capacity_ - start);
-  std::memcpy(data() + start, payload.data(), first);
-  std::memcpy(data(), payload.data() + first, payload.size() - first);
+  // Not memcpy, which wants something to point to even if there is nothing to copy.
+  std::copy_n(payload.data(), first, data() + start);
+  std::copy_n(payload.data() + first, payload.size() - first, data());
   header->ready.store(1, std::memory_order_release);
   return true;
 }

@@ -64,6 +64,16 @@ bool is_empty(Holder& ring) {
   return !ring->front(found, payload);
 }
 
+// As of a prepared transaction, whose batch is in the journal: there is nothing to point to.
+TEST(Ring, TakesAnEntryWithoutPayload) {
+  Holder ring(4096);
+  ASSERT_TRUE(ring->push(entry(1), std::string_view()));
+  ASSERT_TRUE(ring->push(entry(2), "next"));
+  expect_front(ring, 1, "");
+  ring->pop();
+  expect_front(ring, 2, "next");
+}
+
 // Half of it stays free, and no entry is larger than a quarter.
 TEST(Ring, KnowsWhetherItHasAmpleRoom) {
   Holder ring(4096);
