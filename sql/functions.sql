@@ -28,7 +28,8 @@ ALTER TABLE other.tasks ENABLE REPLICA TRIGGER replica;
 SELECT table_name, trigger_name, is_enabled, recent_errors, schema_name, resource, keys, firing, last_fired, last_error, problem, cure, definition
   FROM get_cache_trigger_health();
 
--- recent_errors: of this trigger of this table in its schema, of the last 24 hours
+-- recent_errors: of this trigger of this table in its schema, of the last 24 hours. In one transaction, lest the worker tidies.
+BEGIN;
 INSERT INTO trigger_error_log (table_name, operation, error_message, error_context, occurred_at) VALUES
   ('tasks', 'INSERT', 'now', 'trigger "origin" of table app.tasks', now()),
   ('tasks', 'INSERT', 'a while ago', 'trigger "origin" of table app.tasks', now() - interval '23 hours'),
@@ -41,8 +42,6 @@ UPDATE trigger_error_log SET last_occurred_at = occurred_at;
 SELECT schema_name, table_name, trigger_name, recent_errors, last_error FROM get_cache_trigger_health();
 
 -- cleanup_trigger_error_log(): seven days unless told
-SELECT cleanup_trigger_error_log(-1);
-\echo :LAST_ERROR_SQLSTATE
 SELECT cleanup_trigger_error_log(NULL) IS NULL;
 SELECT cleanup_trigger_error_log(365000);
 SELECT cleanup_trigger_error_log(30);
@@ -50,6 +49,9 @@ SELECT cleanup_trigger_error_log();
 SELECT error_message FROM trigger_error_log ORDER BY id;
 SELECT cleanup_trigger_error_log(days_to_keep => 1);
 SELECT error_message FROM trigger_error_log ORDER BY id;
+COMMIT;
+SELECT cleanup_trigger_error_log(-1);
+\echo :LAST_ERROR_SQLSTATE
 BEGIN;
 SELECT cleanup_trigger_error_log(0);
 SELECT count(*) FROM trigger_error_log WHERE occurred_at < now();
