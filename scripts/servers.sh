@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# Private servers inside WORK, for the scripts: source lib.sh first and call make_work_dir.
+# Private servers inside WORK, for the scripts: source lib.sh first and call make_work_dir. PGCTLTIMEOUT says how many seconds
+# they may take to start and to stop (60).
 
 # Starts a cluster that listens on a socket in its own folder only, makes it the default of psql and of
 # the test drivers, and waits until it answers: postgres_start NAME [LINE OF postgresql.conf...]
@@ -15,11 +16,11 @@ postgres_start() {
     'fsync = off' 'max_prepared_transactions = 20' "$@" |
     as_server_user tee "$dir/data/postgresql.auto.conf" >/dev/null
   export PGHOST=$dir/socket PGPORT=5432 PGUSER=postgres PGDATABASE=postgres
-  (cd "$WORK" && as_server_user "$PG_BIN/pg_ctl" -D "$dir/data" -l "$dir/log" -w -t 60 start >/dev/null) ||
+  (cd "$WORK" && as_server_user "$PG_BIN/pg_ctl" -D "$dir/data" -l "$dir/log" -w start >/dev/null) ||
     { tail -n 40 "$dir/log" && return 1; }
 }
 postgres_stop() {
-  (cd "$WORK" && as_server_user "$PG_BIN/pg_ctl" -D "$WORK/$1/data" -m fast -w -t 60 stop >/dev/null)
+  (cd "$WORK" && as_server_user "$PG_BIN/pg_ctl" -D "$WORK/$1/data" -m fast -w stop >/dev/null)
 }
 
 # Starts a Redis on a socket in its own folder: redis_start NAME [LINE OF redis.conf...]
