@@ -259,6 +259,7 @@ void handle_requests(TimestampTz now) {
     ProcessConfigFile(PGC_SIGHUP);
     for (const auto& target : worker->dispatcher->targets()) target->retry_now();
     worker->dispatcher->errors().tidy_soon();
+    worker->next_tick = now;  // a window that is shorter now may keep the journal no longer
     if (worker->role_name != settings::worker_role) {
       finish(now);
       step_aside();
