@@ -157,7 +157,9 @@ sub commands_of {
     my ($document) = @_;
     my @commands;
     for my $block (grep { $_->{language} =~ /^(?:sh|bash|shell)$/ } blocks_of($document)) {
-        for (split /\n|&&|\|\||[;|]/, $block->{text} =~ s/(?:^|\s)#.*$//mgr) {
+        my $text = $block->{text} =~ s/(?:^|\s)#.*$//mgr;
+        $text =~ s{(["'])(.*?)\1}{$2 =~ s/\s+/_/gr}ge;    # what is quoted is one word
+        for (split /\n|&&|\|\||[;|]/, $text) {
             my @words = split;
             shift @words while @words and $words[0] =~ /^(?:sudo|\w+=.*)$/;
             push @commands, \@words if @words;
