@@ -11,7 +11,8 @@ run_counted() {
   "$@" >&"$out" 2>&1 {out}>&- || status=$?
   exec {out}>&-
   wait "$shown" || true
-  counted=$(tail -n 1 "$log")
+  # make has the last word when its recipe failed
+  counted=$(grep -v '^make\(\[[0-9]*\]\)\?: ' "$log" | tail -n 1)
   if ! [[ $counted =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed(,\ ([0-9]+)\ skipped)?$ ]]; then
     counted='no count'
     fail "$name: ended without a count, with status $status"
