@@ -25,10 +25,14 @@ PASSED_CASE='^\[       OK \] |^(test|  ).* \.\.\. ok |^ok [0-9]+'
 FAILED_CASE='^\[  FAILED  \] .* \([0-9]+ ms\)$|^(test|  ).* \.\.\. FAILED|^not ok [0-9]+'
 SKIPPED_CASE='^\[  SKIPPED \] .* \([0-9]+ ms\)$|^(not )?ok [0-9]+.*# (skip|TODO)|^[^ ]+ \.+ skipped: '
 
+# What a failed case of TAP says of it, all in one line of the summary: often that is all there is left to look at.
+REASON='^# +[^ ]'
+MOST_REASONS=7
+
 # Runs a command that reports cases, shows what it says, and counts them. What ends badly without a
 # failed case, or runs no case at all, is one failure: run_cases NAME COMMAND...
 run_cases() {
-  local name=$1 log=$WORK/cases.log status=0 before=$((passed + failed + skipped)) bad=0 line
+  local name=$1 log=$WORK/cases.log status=0 before=$((passed + failed + skipped)) bad=0 line reasons=0
   shift
   heading "$name"
   {
@@ -44,8 +48,13 @@ run_cases() {
       failed=$((failed + 1))
       bad=$((bad + 1))
       failures+=("$name: $line")
+      reasons=$MOST_REASONS
     elif [[ $line =~ $PASSED_CASE ]]; then
       passed=$((passed + 1))
+      reasons=0
+    elif [ "$reasons" -gt 0 ] && [[ $line =~ $REASON ]]; then
+      failures[-1]+=" ${line:0:300}"
+      reasons=$((reasons - 1))
     fi
   done <"$log"
   if grep -q '^\[==========\] Running' "$log" && ! grep -q '^\[==========\] .* ran\.' "$log"; then
