@@ -27,7 +27,7 @@ SKIPPED_CASE='^\[  SKIPPED \] .* \([0-9]+ ms\)$|^(not )?ok [0-9]+.*# (skip|TODO)
 
 # What a failed case of TAP says of it, all in one line of the summary: often that is all there is left to look at.
 REASON='^# +[^ ]'
-MOST_REASONS=7
+MOST_REASONS=12
 
 # Runs a command that reports cases, shows what it says, and counts them. What ends badly without a
 # failed case, or runs no case at all, is one failure: run_cases NAME COMMAND...

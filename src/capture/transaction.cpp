@@ -141,7 +141,9 @@ void deliver(journal::HandoverKind kind) noexcept {
     CACHE_INVALIDATE_CRASH_POINT("handover.done", dies);
   }
   publish_counts(own.changes);
+  const bool has_handed_over = own.is_volatile || own.journalled;
   reset();
+  if (has_handed_over) journal::end_handover();
 }
 
 void on_transaction(XactEvent event, void* /*argument*/) {

@@ -35,8 +35,7 @@ struct Record {
 
 void MessageQueue::add(const Shape& shape, Operation operation, std::string_view id, std::string_view fields,
                        BatchHeader origin, std::uint64_t position) {
-  trim();
-  queue_.push_back({{shape, operation, std::string(id), std::string(fields), origin}, position, position});
+  append({{shape, operation, std::string(id), std::string(fields), origin}, position, position});
   try {
     enlist(queue_.size() - 1);
   } catch (...) {
@@ -44,6 +43,25 @@ void MessageQueue::add(const Shape& shape, Operation operation, std::string_view
     throw;
   }
   bytes_ += queue_.back().message.text_size();
+  is_disordered_ = is_disordered_ || comes_late(queue_.back());
+}
+
+void MessageQueue::append(Waiting waiting) {
+  trim();
+  waiting.latest = waiting.message.origin.time;
+  if (!queue_.empty()) waiting.latest = std::max(waiting.latest, queue_.back().latest);
+  queue_.push_back(std::move(waiting));
+}
+
+// Does a newer message of the record wait before the last one? Most that come late come only just late, and speak of something else.
+bool MessageQueue::comes_late(const Waiting& last) const {
+  const std::size_t end = queue_.size() - 1;
+  for (std::size_t place = end; place > head_ && queue_[place - 1].latest > last.message.origin.time; --place) {
+    const Message& before = queue_[place - 1].message;
+    if (before.origin.time > last.message.origin.time && before.id == last.message.id && before.shape.name == last.message.shape.name) return true;
+    if (end - place >= kFarthestLook) return true;
+  }
+  return false;
 }
 
 void MessageQueue::note_part(BatchHeader part) {
@@ -52,8 +70,7 @@ void MessageQueue::note_part(BatchHeader part) {
 }
 
 void MessageQueue::add_part(Message message, std::uint32_t shape_number, bool exact, std::uint64_t position) {
-  trim();
-  queue_.push_back({std::move(message), position, position, false, true, exact, shape_number});
+  append({std::move(message), position, position, false, true, exact, shape_number});
   bytes_ += queue_.back().message.text_size();
   ++new_parts_;
 }
@@ -109,6 +126,7 @@ void MessageQueue::pop() {
 void MessageQueue::clear() {
   queue_.clear();
   head_ = done_ = bytes_ = new_parts_ = 0;
+  is_disordered_ = false;
   identities_.clear();
   newest_.clear();
   part_times_.clear();
@@ -118,6 +136,7 @@ void MessageQueue::reset_if_drained() {
   if (head_ < queue_.size()) return;
   queue_.clear();
   head_ = done_ = 0;
+  is_disordered_ = false;
   identities_.clear();
   newest_.clear();
 }
@@ -156,6 +175,10 @@ void MessageQueue::sort_by_time() {
   arrange();
 }
 
+void MessageQueue::put_in_order() {
+  if (is_disordered_) arrange();
+}
+
 void MessageQueue::fold_early() {
   // Where little folds, trying again and again would cost more than it gains.
   if (new_parts_ > 0 && new_parts_ >= size() / 4) arrange();
@@ -163,10 +186,12 @@ void MessageQueue::fold_early() {
 
 void MessageQueue::arrange() {
   drop_done();
+  is_disordered_ = false;
   std::stable_sort(queue_.begin(), queue_.end(), [](const Waiting& a, const Waiting& b) {
     return a.message.origin.time < b.message.origin.time;
   });
   if (new_parts_ > 0) fold_parts();
+  for (Waiting& waiting : queue_) waiting.latest = waiting.message.origin.time;
   std::uint64_t oldest = std::numeric_limits<std::uint64_t>::max();
   for (auto waiting = queue_.rbegin(); waiting != queue_.rend(); ++waiting) {
     oldest = std::min(oldest, waiting->oldest);

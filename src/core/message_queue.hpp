@@ -1,5 +1,8 @@
-// MessageQueue: messages that wait for their turn, in commit order; equal ones of different transactions fold
+// MessageQueue: messages that wait for their turn, in commit order per record; equal ones of different transactions fold
 // and the newest wins. What a transaction says in several parts of one record folds into its net effect.
+//
+// Who has committed may hand over behind another one that saw it commit. What comes late so is put in its place, by the time at
+// which its transaction began to commit.
 //
 // The parts of a transaction come with a scan of the journal, in any order, and what became of a record is known when
 // all have come: sort_by_time() says that they have. Whoever takes a message earlier, because too many wait, takes the
@@ -26,6 +29,7 @@ class MessageQueue {
     bool is_part = false;        // other parts of its transaction may speak of the same record
     bool exact = true;           // in a part: the id names one record
     std::uint32_t shape_number = 0;  // in a part: tells tables apart whose shapes are equal
+    std::int64_t latest = 0;         // no message of this one and those before it is of a later time
   };
 
   // Throws std::bad_alloc; what waited before still does. Positions never fall.
@@ -56,9 +60,15 @@ class MessageQueue {
   // where rows happened to be put. All parts have come: they fold, and get the time of the last part. The positions are
   // out of order then: ask `oldest` for what is still unsent.
   void sort_by_time();
+  // Puts what came late in its place, if anything did. The positions may be out of order then.
+  void put_in_order();
 
  private:
   static constexpr std::size_t kLeastTrimmed = 1024;
+  static constexpr std::size_t kFarthestLook = 1000;
+
+  void append(Waiting waiting);
+  bool comes_late(const Waiting& waiting) const;
 
   void enlist(std::size_t place);
   void release(Waiting& waiting);
@@ -76,6 +86,7 @@ class MessageQueue {
   ByteSet identities_;                   // encoded shape, operation, id, fields
   std::vector<std::size_t> newest_;      // of each identity: its place in queue_
   std::string scratch_;
+  bool is_disordered_ = false;           // one of a record waits behind a newer one of it
   std::size_t folded_ = 0;
   std::size_t bytes_ = 0;
   std::unordered_map<std::uint64_t, std::int64_t> part_times_;  // of the last part of each transaction

@@ -208,6 +208,35 @@ bool Feed::has_ended_prepared(const core::XidSnapshot& snapshot) const {
   return std::any_of(prepared_.begin(), prepared_.end(), [&](std::uint64_t xid) { return snapshot.contains(xid); });
 }
 
+// Has somebody committed who has not handed over yet?
+bool Feed::is_handover_due() const {
+  bool is_due = false;
+  journal::for_each_announced([&](const journal::Announced& writer) {
+    is_due = is_due || (recent_.count(writer.xid) == 0 && !TransactionIdIsInProgress(static_cast<TransactionId>(writer.xid)));
+  });
+  return is_due;
+}
+
+// A commit is visible before it is handed over, and who sees it need not wait for its locks: so one may hand over before another
+// whose row it changed again. But the other is announced until it has handed over, or raised the flag of the journal.
+Feed::Older Feed::look_for_older(TimestampTz now) {
+  Outbox& outbox = dispatcher_.outbox();
+  if (outbox.empty()) return Older::nothing;
+  if (outbox.wants_order()) {
+    const std::uint64_t position = dispatcher_.position();
+    // While a scan runs, messages are held, or there are too many of them to be in order.
+    if (!is_scanning_for_all()) {
+      pg_memory_barrier();
+      if (is_handover_due()) return Older::on_its_way;
+      pg_memory_barrier();
+      drain_ring(now);
+    }
+    outbox.note_order(position);
+  }
+  return !is_scanning_for_all() && is_overtaken() ? Older::in_journal : Older::nothing;
+}
+
+// Is something in the journal only that may be older than what the ring gave?
 bool Feed::is_overtaken() {
   if (must_read_journal()) return true;
   if (prepared_.empty()) return false;

@@ -45,10 +45,14 @@ class Feed {
   bool is_scanning() const { return scan_.active(); }
   bool is_scanning_for_all() const { return scan_.active() && filter_.only_target == 0; }
   bool must_read_journal() const { return pg_atomic_read_u32(&slot_.read_journal) != 0; }
-  // Is something in the journal only that may be older than what the ring gave? Whoever hands nothing over has raised
-  // the flag, or ended its prepared transaction, before it let go of its row locks: so what was committed to the same
-  // rows behind it came into the ring later. Then a scan is due. May use a transaction.
-  bool is_overtaken();
+  // What may be older than the messages that wait: it comes first, so that they keep the order of the commits.
+  enum class Older {
+    nothing,
+    in_journal,   // and not in the ring: a scan is due
+    on_its_way,   // committed, not handed over: it will be in a moment, and wake the worker
+  };
+  // Takes what has been handed over meanwhile, into memory only. May use a transaction.
+  Older look_for_older(TimestampTz now);
 
   // Everything visible in `snapshot` has been taken: only the progress keeper can say so.
   void advance_base(const core::XidSnapshot& snapshot);
@@ -76,6 +80,8 @@ class Feed {
   void finish_scan();
   void read_prepared();
   bool is_known_to_all(std::uint64_t xid) const;
+  bool is_overtaken();
+  bool is_handover_due() const;
 
   journal::DatabaseSlot& slot_;
   journal::Board& board_;

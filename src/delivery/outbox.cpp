@@ -42,6 +42,11 @@ void Outbox::give_up(const char* reason) {
   sending_bytes_ = 0;
 }
 
+bool Outbox::wants_order() {
+  const core::MessageQueue::Waiting* first = waiting_.front();
+  return first != nullptr && first->oldest > ordered_;
+}
+
 void Outbox::hold(bool hold) {
   if (held_ && !hold) waiting_.sort_by_time();
   held_ = hold;
@@ -58,9 +63,9 @@ bool Outbox::send(std::uint64_t position, TimestampTz now) {
   if (reset_due && now >= notify_queue_.next_look()) notify_queue_.look(now);
   if ((held_ && !is_full()) || paused_ || now < retry_at_) return false;
   board_.notify_held = is_notify_held();
+  waiting_.put_in_order();
   const std::uint64_t up_to = gate_.open_to(position, now);
-  const core::MessageQueue::Waiting* first = waiting_.front();
-  if (sending_.empty() && (first == nullptr || first->position > up_to || !is_due(now))) return false;
+  if (sending_.empty() && (!may_leave(waiting_.front(), up_to) || !is_due(now))) return false;
   take_next(up_to);
   CACHE_INVALIDATE_CRASH_POINT("outbox.taken", fails);
   gate_.note_sent(up_to, now);
@@ -69,10 +74,13 @@ bool Outbox::send(std::uint64_t position, TimestampTz now) {
   return sent;
 }
 
+bool Outbox::may_leave(const core::MessageQueue::Waiting* message, std::uint64_t up_to) const {
+  return message != nullptr && message->position <= up_to && message->oldest <= ordered_;
+}
+
 void Outbox::take_next(std::uint64_t up_to) {
   const auto most = std::min(static_cast<std::size_t>(settings::batch_size), kMostAtOnce);
-  for (const auto* next = waiting_.front(); next != nullptr && next->position <= up_to && sending_.size() < most;
-       next = waiting_.front()) {
+  for (const auto* next = waiting_.front(); may_leave(next, up_to) && sending_.size() < most; next = waiting_.front()) {
     sending_.push_back(*next);
     sending_bytes_ += next->message.text_size();
     waiting_.pop();

@@ -33,6 +33,11 @@ class Outbox {
   // When it is full and nothing can leave: gives up what waits, since deletes wait with it.
   void make_room();
 
+  // Whether the next message is of a batch behind the position up to which the order is known.
+  bool wants_order();
+  // Whatever was committed before the batches up to here has been taken: their messages may leave.
+  void note_order(std::uint64_t position) { ordered_ = position; }
+
   // Messages are held while a scan of the journal runs, and sorted and folded when it is done. If too many wait, the
   // oldest leave earlier.
   void hold(bool hold);
@@ -65,6 +70,7 @@ class Outbox {
   bool is_due(TimestampTz now) const;
   // A scan may go on when what is paused is resumed: its messages are all in the journal.
   bool is_stuck() const { return held_ ? failures_ >= kMostFailures : paused_ || failures_ > 0; }
+  bool may_leave(const core::MessageQueue::Waiting* message, std::uint64_t up_to) const;
   void take_next(std::uint64_t up_to);
   bool send_taken(TimestampTz now);
   void publish();
@@ -76,6 +82,7 @@ class Outbox {
   core::MessageQueue waiting_;
   std::vector<core::MessageQueue::Waiting> sending_;  // taken from the queue, not yet committed
   std::size_t sending_bytes_ = 0;
+  std::uint64_t ordered_ = 0;  // a position
   core::LatencyWatch latency_;
   TimestampTz waiting_since_ = 0;
   int failures_ = 0;  // of sending, in a row

@@ -24,6 +24,7 @@ namespace {
 constexpr TimestampTz kTick = 1000000;
 constexpr TimestampTz kLongestFarewell = 800000;
 constexpr long kFarewellStep = 20;  // milliseconds
+constexpr TimestampTz kHandoverCheck = 10000;  // of who was to hand over, and may have failed to commit
 constexpr TimestampTz kSweep = 30 * 1000000L;  // the net under every wake-up that may have been lost
 
 // Everything the worker has, reached by one pointer: an error ends the process, destructors or not.
@@ -227,8 +228,8 @@ void finish(TimestampTz now) {
       return worker->ring_only->is_quiet() && worker->board->ring()->used() == 0 &&
              worker->dispatcher->is_delivered(worker->dispatcher->position());
     };
-    // What is in the journal only is older: the next worker reads it, so it tells what came behind that as well.
-    const auto signals = [&now] { return !worker->feed->is_overtaken() && worker->dispatcher->signal(now); };
+    // What is older and was not taken the next worker reads in the journal, so it tells what came behind that as well.
+    const auto signals = [&now] { return worker->feed->look_for_older(now) == Feed::Older::nothing && worker->dispatcher->signal(now); };
     for (; !is_done() && now < end; now = GetCurrentTimestamp()) {
       worker->feed->drain_ring(now);
       worker->dispatcher->advance(now);
@@ -321,18 +322,17 @@ void run_cycle() {
   // A batch may come from after a change of the catalogs that we have not seen: before anything is sent.
   if (worker->dispatcher->lacks_servers() || take_catalog_change()) read_catalogs(now);
   worker->dispatcher->advance(now);
-  // What is in the journal only goes first, so that messages keep the order of the commits.
-  const bool overtaken = worker->dispatcher->has_messages() && !worker->feed->is_scanning_for_all() && worker->feed->is_overtaken();
-  const bool signalled = !overtaken && worker->dispatcher->signal(now);
+  const Feed::Older older = worker->feed->look_for_older(now);
+  const bool signalled = older == Feed::Older::nothing && worker->dispatcher->signal(now);
   keep_books(now);
   worker->dispatcher->publish_status();
   now = GetCurrentTimestamp();
   if (signalled) worker->board->last_delivery = now;
   show_work(worker->presence, *worker->dispatcher, worker->pauses, worker->feed->is_scanning(), now);
-  const TimestampTz deadline =
-      std::min({worker->dispatcher->deadline(now), worker->next_tick, worker->next_sweep, worker->presence.deadline()});
+  const TimestampTz due = older == Feed::Older::on_its_way ? now + kHandoverCheck : worker->dispatcher->deadline(now);
+  const TimestampTz deadline = std::min({due, worker->next_tick, worker->next_sweep, worker->presence.deadline()});
   const bool resets = worker->dispatcher->outbox().may_reset() && !worker->feed->is_scanning_for_all();
-  const bool busy = more || signalled || overtaken || resets || (worker->feed->must_read_journal() && !worker->dispatcher->is_full());
+  const bool busy = more || signalled || older == Feed::Older::in_journal || resets || (worker->feed->must_read_journal() && !worker->dispatcher->is_full());
   worker->waiter.wait(worker->dispatcher->targets(), busy ? 0 : milliseconds_until(now, deadline));
 }
 

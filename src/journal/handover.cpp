@@ -59,8 +59,11 @@ void hand_over(HandoverKind kind, std::uint64_t xid, std::uint32_t segment, std:
     CACHE_INVALIDATE_CRASH_POINT("handover.flag", dies);
     pg_atomic_write_u32(kind == HandoverKind::volatile_batch ? &slot->volatile_lost : &slot->read_journal, 1);
   }
+}
+
+void end_handover() noexcept {
   CACHE_INVALIDATE_CRASH_POINT("handover.wake", dies);
-  wake_worker(*slot);
+  if (const DatabaseSlot* slot = find_slot(MyDatabaseId)) wake_worker(*slot);
 }
 
 }  // namespace cache_invalidate::journal

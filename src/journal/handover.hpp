@@ -30,4 +30,7 @@ bool prepare_volatile_handover(std::uint64_t xid, std::size_t payload) noexcept;
 // volatile batch that finds no room makes the worker reset everything.
 void hand_over(HandoverKind kind, std::uint64_t xid, std::uint32_t segment, std::string_view payload) noexcept;
 
+// Wakes the worker. When the transaction has been withdrawn: what committed later may wait for that.
+void end_handover() noexcept;
+
 }  // namespace cache_invalidate::journal

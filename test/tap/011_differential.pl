@@ -65,7 +65,8 @@ sub run_round {
     ok($said, "round $rounds: the sessions end") or die 'sessions hang';
     $tags{$_}   += $said->{tags}{$_}   for keys %{ $said->{tags} };
     $errors{$_} += $said->{errors}{$_} for keys %{ $said->{errors} };
-    my @strange = grep { !$allowed{$_} } sort keys %{ $said->{errors} };
+    # The server takes a lock_timeout that strikes just when the lock is given for somebody's cancellation.
+    my @strange = grep { !$allowed{$_} && $said->{examples}{$_} !~ /due to user request/ } sort keys %{ $said->{errors} };
     none('no errors but those to be expected', map { "$_: $said->{examples}{$_}" } @strange);
     is($node->safe_psql($database, 'SELECT count(*) FROM pg_prepared_xacts'), 0, "round $rounds: nothing stays prepared");
     return $said->{prepared};

@@ -151,6 +151,29 @@ for my $point (qw(handover handover.push handover.wake handover.withdraw)) {
     is(told($slow), 1, 'told once');
 }
 
+# --- Visible, not handed over, and another transaction that sees it changes the same row: it does not wait for the first, but
+# what it says has to
+
+for my $point (qw(handover handover.push handover.flag)) {
+    start_listening();
+    my ($slow, $other) = new_rows(2);
+    # The flag is raised for what has no room in the ring.
+    my $large = $point eq 'handover.flag' ? q(SELECT count(invalidate_cache_key(n || repeat('x', 1000))) FROM generate_series(1, 5000) n;) : '';
+    my $session = waits_at($point, "BEGIN; $large " . update($slow) . '; COMMIT');
+    ok(is_visible($slow), 'its change is visible');
+    $redis->fill("item:$slow");
+    change($slow);
+    change($other);
+    ok($redis->wait_gone("item:$slow", "item:$other"), 'what others commit is deleted meanwhile');
+    comes_to('worker.tick', 2);
+    my @early = $listener->take;
+    is(@early, 0, 'but nothing is told');
+    goes_on($session);
+    my @heard = $listener->take_until("row $other", sub { ($_[0]{record_id} // '') eq $other });
+    my @versions = map { $_->{message}{version} } grep { ($_->{message}{record_id} // '') eq $slow } @heard;
+    is("@versions", '1 2', "$point: told in the order of the commits");
+}
+
 # --- Written to the journal, not committed: its segment is not truncated
 
 {

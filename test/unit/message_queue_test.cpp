@@ -64,6 +64,41 @@ TEST(MessageQueue, KeepsWhatAMessageSaysAndCommitOrder) {
   EXPECT_EQ(drain(queue), (Lines{"1@1", "2@2", "3@3"}));
 }
 
+// Who saw a commit may hand over before it.
+TEST(MessageQueue, PutsWhatCameLateInItsPlace) {
+  MessageQueue queue;
+  add(queue, "2", 1, 10);
+  add(queue, "1", 2, 30);
+  add(queue, "3", 3, 15);  // not late: it speaks of another record
+  queue.put_in_order();
+  EXPECT_EQ(queue.front()->message.id, "2");
+  add(queue, "1", 4, 20, Operation::remove);
+  queue.put_in_order();
+  ASSERT_EQ(queue.size(), 4u);
+  EXPECT_EQ(queue.front()->oldest, 1u);
+  queue.pop();
+  EXPECT_EQ(queue.front()->oldest, 2u);
+  EXPECT_EQ(drain(queue), (Lines{"3@3", "1@4", "1@2"}));
+}
+
+TEST(MessageQueue, LeavesTheOrderOfDifferentRecordsAlone) {
+  MessageQueue queue;
+  add(queue, "1", 1, 30);
+  add(queue, "2", 2, 20);
+  add(queue, "3", 3, 10);
+  queue.put_in_order();
+  EXPECT_EQ(drain(queue), (Lines{"1@1", "2@2", "3@3"}));
+}
+
+TEST(MessageQueue, SeesBehindManyThatAreNewerWhatCameLate) {
+  MessageQueue queue;
+  add(queue, "late", 1, 5000);
+  for (std::uint64_t i = 2; i < 3000; ++i) add(queue, std::to_string(i), i, static_cast<std::int64_t>(5000 + i));
+  add(queue, "late", 3000, 4999, Operation::remove);
+  queue.put_in_order();
+  EXPECT_EQ(queue.front()->position, 3000u);
+}
+
 TEST(MessageQueue, BeginsAnewWhenItIsCleared) {
   MessageQueue queue;
   for (const char* id : {"a", "b", "a"}) add(queue, id, 1, 10);
