@@ -1,0 +1,2 @@
+-- As "ours"; the sessions that write set cache_invalidate.durability = off.
+\ir ours.sql
