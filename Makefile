@@ -5,6 +5,7 @@
 #   make installcheck       pg_regress and isolation tests against a running server
 #   make unit               the unit test program, build/unit/unit_tests; needs no server
 #   make consistency        the programs of test/consistency, in build/consistency
+#   make bench-programs     the programs of bench, in build/bench
 #   make test               everything, on private servers; installs what is missing (PARTS: as scripts/test)
 #   make soak               the consistency checker for MINUTES (10), with faults; SEED=n repeats a run's choices
 #   make mutants            each patch of test/mutants takes a safeguard away, and the tests have to notice (MUTANT: one of them)
@@ -33,7 +34,7 @@ HIREDIS_LIBS := $(or $(shell pkg-config --libs hiredis 2>/dev/null),-lhiredis)
 # ---- Goals that do without the server's build system ------------------------------------------
 
 SCRIPT_GOALS := setup test soak mutants matrix sanitize valgrind coverage demo dist deb
-BUILD_GOALS := unit consistency fuzz $(FUZZ_TARGETS:%=fuzz-%)
+BUILD_GOALS := unit consistency bench-programs fuzz $(FUZZ_TARGETS:%=fuzz-%)
 .PHONY: $(SCRIPT_GOALS) $(BUILD_GOALS)
 # PARTS: of the tests, such as PARTS="regress tap=001"; what else a script takes it finds in the environment.
 $(SCRIPT_GOALS):
@@ -103,9 +104,28 @@ build/consistency/%.o: %.cpp Makefile
 
 -include $(CONSISTENCY_OBJS:.o=.d)
 
+# What the benchmarks need beside the server: consumers of the alternatives, and a C trigger that does nothing.
+BENCH_CXXFLAGS := -std=c++17 -O2 -g $(WARNING_FLAGS) -Werror -pthread -MMD -MP
+BENCH_OBJS := $(patsubst %.cpp,build/bench/%.o,$(BENCH_SRCS) $(BENCH_PROGRAMS:%=bench/%.cpp))
+
+bench-programs: $(BENCH_PROGRAMS:%=build/bench/%) build/bench/floor.so
+
+$(BENCH_PROGRAMS:%=build/bench/%): build/bench/%: build/bench/bench/%.o $(BENCH_SRCS:%.cpp=build/bench/%.o) sources.mk
+	$(CXX) $(BENCH_CXXFLAGS) $(COPT) -o $@ $(filter %.o,$^) $(LIBPQ_LIBS) $(HIREDIS_LIBS)
+
+build/bench/%.o: %.cpp Makefile
+	@mkdir -p $(@D)
+	$(CXX) $(BENCH_CXXFLAGS) $(COPT) -isystem $(shell $(PG_CONFIG) --includedir) $(HIREDIS_CFLAGS) -c -o $@ $<
+
+build/bench/floor.so: bench/floor.c Makefile
+	@mkdir -p $(@D)
+	$(CC) -O2 -Wall -Wextra -Werror -fPIC -shared $(COPT) -isystem $(shell $(PG_CONFIG) --includedir-server) -o $@ $<
+
+-include $(BENCH_OBJS:.o=.d)
+
 # ---- The module, by PGXS ----------------------------------------------------------------------
 
-ifneq ($(filter-out $(SCRIPT_GOALS) $(BUILD_GOALS) print-% build/unit/% build/fuzz/% build/consistency/%,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out $(SCRIPT_GOALS) $(BUILD_GOALS) print-% build/unit/% build/fuzz/% build/consistency/% build/bench/%,$(or $(MAKECMDGOALS),all)),)
 
 EXTENSION = cache_invalidate
 MODULE_big = cache_invalidate

@@ -248,3 +248,14 @@ CONSISTENCY_JUDGE_SRCS = \
 	test/consistency/report.cpp \
 	test/consistency/tally.cpp \
 	test/consistency/trial.cpp
+
+# bench: each program from bench/NAME.cpp and what they share.
+BENCH_PROGRAMS = consumer
+BENCH_SRCS = \
+	bench/deleter.cpp \
+	bench/ending.cpp \
+	bench/keys.cpp \
+	bench/queues.cpp \
+	bench/relay.cpp \
+	bench/session.cpp \
+	bench/stream.cpp
