@@ -29,6 +29,8 @@ std::uint64_t delete_rows(const Session& session, int rows, int column, Deleter&
 std::uint64_t empty_outbox(const Task& task) {
   Session session(task.conninfo);
   session.run("SET synchronous_commit = off");
+  // The plan is made when the table is empty, and has to do when it is not.
+  session.run("SET enable_seqscan = off");
   // There is no other consumer, and rows are not updated: where they stand is enough to find them again.
   session.prepare(
       "take",
