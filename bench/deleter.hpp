@@ -19,7 +19,6 @@ class Deleter {
   std::size_t size() const { return keys_.size(); }
   // When it returns, all that was added is deleted.
   void flush();
-  std::uint64_t received() const { return deleted_ + keys_.size(); }
   // Of how many keys the Redis said that they are gone; most were not there.
   std::uint64_t deleted() const { return deleted_; }
 
