@@ -250,7 +250,7 @@ CONSISTENCY_JUDGE_SRCS = \
 	test/consistency/trial.cpp
 
 # bench: each program from bench/NAME.cpp and what they share.
-BENCH_PROGRAMS = consumer
+BENCH_PROGRAMS = consumer latency paired
 BENCH_SRCS = \
 	bench/deleter.cpp \
 	bench/ending.cpp \
