@@ -5,7 +5,7 @@
 #   make installcheck       pg_regress and isolation tests against a running server
 #   make unit               the unit test program, build/unit/unit_tests; needs no server
 #   make consistency        the programs of test/consistency, in build/consistency
-#   make bench-programs     the programs of bench, in build/bench
+#   make bench              what it costs beside the alternatives: ratios, medians, a chart (QUICK=1, WORKLOADS, VARIANTS: see scripts/bench)
 #   make test               everything, on private servers; installs what is missing (PARTS: as scripts/test)
 #   make soak               the consistency checker for MINUTES (10), with faults; SEED=n repeats a run's choices
 #   make mutants            each patch of test/mutants takes a safeguard away, and the tests have to notice (MUTANT: one of them)
@@ -33,7 +33,7 @@ HIREDIS_LIBS := $(or $(shell pkg-config --libs hiredis 2>/dev/null),-lhiredis)
 
 # ---- Goals that do without the server's build system ------------------------------------------
 
-SCRIPT_GOALS := setup test soak mutants matrix sanitize valgrind coverage demo dist deb
+SCRIPT_GOALS := setup test bench soak mutants matrix sanitize valgrind coverage demo dist deb
 BUILD_GOALS := unit consistency bench-programs fuzz $(FUZZ_TARGETS:%=fuzz-%)
 .PHONY: $(SCRIPT_GOALS) $(BUILD_GOALS)
 # PARTS: of the tests, such as PARTS="regress tap=001"; what else a script takes it finds in the environment.

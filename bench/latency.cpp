@@ -2,7 +2,7 @@
 //
 //   latency key|self|notify CONNINFO REDIS_SOCKET RATE SECONDS CHANNEL
 //
-// Changes rows one at a time, RATE a second, and prints a line for each: microseconds. "key": until a second connection, which asks
+// Changes rows one at a time, RATE a second or as fast as that goes, and prints a line for each: microseconds. "key": until a second connection, which asks
 // all the time, finds the key gone; "self": until this program has deleted the key itself, as an application would behind its COMMIT;
 // "notify": until a message about the row has come on the channel. Something that takes a second is an error.
 #include <hiredis/hiredis.h>
@@ -83,14 +83,15 @@ int main(int count, char** words) try {
   if (count != 7) throw std::runtime_error("usage: latency key|self|notify CONNINFO REDIS_SOCKET RATE SECONDS CHANNEL");
   const std::string mode = words[1];
   const double rate = std::atof(words[4]);
-  const int samples = static_cast<int>(rate * std::atof(words[5]));
+  const int samples = static_cast<int>(rate * std::atoi(words[5]));
   bench::Session writer(words[2]);
   bench::Session listener(words[2]);
   Redis redis(words[3]);
   writer.prepare("change", "UPDATE item SET version = version + 1 WHERE id = $1::int");
   listener.run(std::string("LISTEN \"") + words[6] + '"');
   auto due = Clock::now();
-  for (int i = 0; i < samples; ++i) {
+  const auto end = due + std::chrono::seconds(std::atoi(words[5]));
+  for (int i = 0; i < samples && Clock::now() < end; ++i) {
     std::this_thread::sleep_until(due);
     due += std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(1 / rate));
     const std::string number = std::to_string(kFirstRow + i % kRows);

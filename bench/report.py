@@ -1,0 +1,115 @@
+"""The figures as a Markdown table and as a chart."""
+
+import statistics
+from html import escape
+
+from figures import spread
+from variants import base_of
+
+COLORS = {"none": "#9aa0a6", "floor": "#c3c7cb", "ours": "#1a73e8", "ours_listen": "#4f9cf7", "ours_off": "#8ab8f5",
+          "notify": "#e8710a", "tcn": "#f2a65a", "outbox": "#188038", "pgq": "#7cb98b", "wal2json": "#9334e6"}
+
+
+def number(value):
+    """Three digits that count."""
+    if value is None:
+        return ""
+    if abs(value) >= 100:
+        return f"{value:,.0f}".replace(",", " ")
+    return f"{value:.2f}" if abs(value) >= 1 else f"{value:.3f}"
+
+
+def ratio(figures, workload, variant):
+    """The median of the ratios of all rounds to no trigger in the same round, and how finely they resolve; or None."""
+    values = figures.compared(workload.name, workload.quantity, variant.name, base_of(variant), lambda own, base: own / base)
+    return (statistics.median(values), spread(values)) if values else None
+
+
+def extra(figures, workload, variant):
+    """What else was measured of it."""
+    words = []
+    for quantity, unit in (("p99", "ms"), ("tps", "tx/s"), ("WAL", "bytes"), ("processor time of the worker", "µs in the worker"),
+                           ("commands to Redis", "Redis commands/tx"), ("memory of the worker", "MB in the worker"),
+                           ("drained by the clock", "keys/s by the clock"), ("lag at the end", "s behind")):
+        value = figures.median(workload.name, quantity, variant.name)
+        if value is not None and quantity != workload.quantity and not (quantity == "commands to Redis" and value == 0):
+            words.append(f"{quantity} {number(value)} ms" if quantity == "p99" else f"{number(value)} {unit}")
+    return ", ".join(words)
+
+
+def table(figures, workload, variants):
+    lines = [f"### {workload.title}", "", f"| variant | {workload.quantity} ({workload.unit}) | to no trigger | resolution | aim | beside it |",
+             "|---|--:|--:|--:|--:|---|"]
+    for variant in variants:
+        value = figures.median(workload.name, workload.quantity, variant.name)
+        if value is None:
+            continue
+        found = ratio(figures, workload, variant)
+        aim = workload.target.get(variant.name)
+        lines.append(f"| {variant.title} | {number(value)} | {number(found[0]) if found else ''} | "
+                     f"{f'±{found[1] * 100:.0f} %' if found and found[1] == found[1] else ''} | {aim if aim is not None else ''} | "
+                     f"{extra(figures, workload, variant)} |")
+    return lines + [""] if len(lines) > 4 else []
+
+
+def paired_table(figures, workload, variants):
+    """Differences to no trigger, round by round: there the ratio says little."""
+    lines = ["### What one transaction costs more than without a trigger", "",
+             "| variant | backend (µs) | resolution | by the clock (µs) | WAL (bytes) | worker (µs) |", "|---|--:|--:|--:|--:|--:|"]
+    for variant in variants:
+        def more(quantity, name=variant.name):
+            return figures.compared(workload.name, quantity, name, "none", lambda own, base: own - base)
+        backend = more("processor time of the backend")
+        if not backend or variant.name == "none":
+            continue
+        error = abs(spread(backend) * statistics.median(backend))
+        lines.append(f"| {variant.title} | {statistics.median(backend):.2f} | ±{error:.2f} | {statistics.median(more('time')):.2f} | "
+                     f"{statistics.median(more('WAL')):.0f} | {figures.median(workload.name, 'processor time of the worker', variant.name):.2f} |")
+    return lines + [""] if len(lines) > 4 else []
+
+
+def linear_table(figures, workload):
+    lines = [f"### {workload.title}", "", "| keys | µs per key |", "|--:|--:|"]
+    for keys in workload.keys:
+        value = figures.median(workload.name, f"{keys} keys", "ours")
+        if value is not None:
+            lines.append(f"| {keys} | {value:.3f} |")
+    return lines + [""] if len(lines) > 4 else []
+
+
+def markdown(figures, workloads, variants, about):
+    lines = ["# What invalidation costs", "", *about, ""]
+    for workload in workloads:
+        if workload.name == "paired":
+            lines += paired_table(figures, workload, variants)
+        elif workload.name == "linear":
+            lines += linear_table(figures, workload)
+        else:
+            lines += table(figures, workload, variants)
+    return "\n".join(lines)
+
+
+def chart(figures, workloads, variants):
+    """Bars of the ratios to no trigger, by workload."""
+    bar, gap, width, left = 14, 18, 560, 250
+    rows, y = [], 10
+    for workload in workloads:
+        bars = [(variant, ratio(figures, workload, variant)) for variant in variants]
+        bars = [(variant, found[0]) for variant, found in bars if found and variant.name not in ("none", "none_logical")]
+        if not bars or workload.unit == "ms":
+            continue
+        rows.append(f'<text x="10" y="{y + 14}" font-weight="bold">{escape(workload.title)} '
+                    f'({"less" if workload.unit == "s" else "more"} is better; no trigger is 1)</text>')
+        y += 22
+        most = max(1.0, *(value for _, value in bars))
+        for variant, value in bars:
+            length = value / most * width
+            rows.append(f'<text x="{left - 8}" y="{y + 11}" text-anchor="end">{escape(variant.title)}</text>'
+                        f'<rect x="{left}" y="{y}" width="{length:.1f}" height="{bar - 2}" fill="{COLORS.get(variant.name, "#666")}"/>'
+                        f'<text x="{left + length + 5:.1f}" y="{y + 11}">{value:.2f}</text>')
+            y += bar
+        line = left + width / most
+        rows.append(f'<line x1="{line:.1f}" y1="{y - bar * len(bars) - 2}" x2="{line:.1f}" y2="{y}" stroke="#000" stroke-dasharray="2,2"/>')
+        y += gap
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + width + 60}" height="{y}" font-family="sans-serif" font-size="11">'
+            f'<rect width="100%" height="100%" fill="#fff"/>{"".join(rows)}</svg>\n')

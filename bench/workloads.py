@@ -1,0 +1,259 @@
+"""What is measured. A workload runs one slice for one variant and notes figures; run.py lets the variants take turns."""
+
+import os
+import re
+import statistics
+import subprocess
+import tempfile
+from dataclasses import dataclass, field
+
+from cluster import ITEMS, Consumer, drain, wait_until
+from figures import quantile
+
+CLIENTS = 8
+OFF = "-c synchronous_commit=off"
+ON = "-c synchronous_commit=on"
+UPDATE = f"\\set id random(1, {ITEMS})\nUPDATE item SET version = version + 1 WHERE id = :id;\n"
+# Each client has rows of its own: there are no deadlocks.
+SHARE = ITEMS // CLIENTS
+MANY = "BEGIN;\n" + "".join(
+    f"\\set id :client_id * {SHARE} + random(1, {SHARE})\nUPDATE item SET version = version + 1 WHERE id = :id;\n"
+    for _ in range(50)) + "COMMIT;\n"
+HOT = "\\set id random(1, 10)\nUPDATE item SET version = version + 1 WHERE id = :id;\n"
+
+
+@dataclass
+class Slice:
+    """One variant's turn in one round of a workload."""
+    cluster: object
+    figures: object
+    workload: str
+    variant: object
+    round: int
+    seconds: int
+
+    def note(self, quantity, value, unit):
+        self.figures.add(self.workload, self.variant.name, self.round, quantity, value, unit)
+
+    def consumer(self):
+        return Consumer(self.cluster, self.variant.consumer, self.variant.name)
+
+    def drain(self):
+        return drain(self.cluster, self.variant.name) if self.variant.deletes else 0.0
+
+    def timed(self, statement, **variables):
+        """Seconds that the server takes for a statement, as psql tells."""
+        said = self.cluster.psql(self.variant.name, f"\\timing on\n{statement}\n", f"{OFF} {self.variant.options}", **variables)
+        return float(re.findall(r"Time: ([0-9.]+) ms", said)[-1]) / 1000
+
+
+def machine_time():
+    """Seconds of processor time that the machine spent working, and that its host took away."""
+    with open("/proc/stat", encoding="ascii") as file:
+        ticks = [int(word) for word in file.readline().split()[1:9]]
+    user, nice, system, _idle, _waiting, irq, softirq, stolen = (tick / os.sysconf("SC_CLK_TCK") for tick in ticks)
+    return user + nice + system + irq + softirq, stolen
+
+
+def process_time(pid):
+    """Seconds of processor time of a process."""
+    with open(f"/proc/{pid}/schedstat", encoding="ascii") as file:
+        return int(file.read().split()[0]) / 1e9
+
+
+def private_memory(pid):
+    """MB that only this process has."""
+    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
+        return sum(int(line.split()[1]) for line in file if line.startswith("Private_")) / 1024
+
+
+def pgbench(turn, script, clients, options, builtin=False):
+    """Transactions per second, and how many there were."""
+    words = ["-n", "-M", "prepared", "-c", str(clients), "-j", "2", "-T", f"{turn.seconds}"]
+    with tempfile.NamedTemporaryFile("w", suffix=".sql") as file:
+        file.write(script)
+        file.flush()
+        said = turn.cluster.run("pgbench", *words, *(["-b", script] if builtin else ["-f", file.name]), turn.variant.name,
+                                options=f"{options} {turn.variant.options}")
+    return (float(re.search(r"^tps = ([0-9.]+)", said, re.M).group(1)),
+            int(re.search(r"transactions actually processed: (\d+)", said).group(1)))
+
+
+@dataclass
+class Throughput:
+    """pgbench for a slice of time."""
+    name: str
+    title: str
+    script: str
+    clients: int = CLIENTS
+    options: str = OFF
+    builtin: bool = False
+    only: tuple = ()
+    target: dict = field(default_factory=dict)  # the ratio to reach, by variant
+    unit = "transactions/s"
+    quantity = "tps"
+
+    def run(self, turn):
+        cluster = turn.cluster
+        worker = cluster.worker(turn.variant.name) if turn.variant.name.startswith("ours") else None
+        with turn.consumer():
+            worker_time = process_time(worker) if worker else 0
+            commands = cluster.redis.commands_processed()
+            busy, stolen = machine_time()
+            tps, transactions = pgbench(turn, self.script, self.clients, self.options, self.builtin)
+            turn.note("lag at the end", turn.drain(), "s")
+            after, stolen_after = machine_time()
+        turn.note("tps", tps, self.unit)
+        turn.note("processor time of the machine", (after - busy) / transactions * 1e6, "µs/transaction")
+        turn.note("stolen", stolen_after - stolen, "s")
+        turn.note("commands to Redis", (cluster.redis.commands_processed() - commands) / transactions, "1/transaction")
+        if worker:
+            turn.note("processor time of the worker", (process_time(worker) - worker_time) / transactions * 1e6, "µs/transaction")
+            turn.note("memory of the worker", private_memory(worker), "MB")
+
+
+@dataclass
+class Bulk:
+    """One statement that changes very many rows."""
+    name: str
+    title: str
+    statement: str
+    after: str
+    only: tuple = ()
+    target: dict = field(default_factory=dict)
+    unit = "s"
+    quantity = "time"
+
+    def run(self, turn):
+        with turn.consumer():
+            turn.note("time", turn.timed(self.statement, file=os.path.join(turn.cluster.folder, "rows")), self.unit)
+            turn.note("lag at the end", turn.drain(), "s")
+            turn.cluster.psql(turn.variant.name, self.after)
+            turn.drain()
+
+
+@dataclass
+class Latency:
+    """How long after COMMIT a key is gone, or a message is there; alone, or beside writers who do all they can."""
+    name: str
+    title: str
+    mode: str
+    clients: int = 0
+    only: tuple = ()
+    target: dict = field(default_factory=dict)
+    unit = "ms"
+    quantity = "median"
+    rate = 200
+
+    def run(self, turn):
+        cluster, variant = turn.cluster, turn.variant
+        if not variant.deletes and self.mode != "self" or self.mode == "notify" and not variant.channel:
+            return
+        command = [os.path.join(cluster.programs, "latency"), self.mode, f"{cluster.conninfo} dbname={variant.name} "
+                   f"options='{OFF} {variant.options}'", cluster.redis.path, str(self.rate), f"{turn.seconds}", variant.channel or "none"]
+        with turn.consumer():
+            program = subprocess.Popen(command, text=True, stdout=subprocess.PIPE)
+            if self.clients:
+                turn.note("tps", pgbench(turn, UPDATE, self.clients, OFF)[0], "transactions/s")
+            lines = program.communicate()[0].split()
+            if program.returncode != 0:
+                raise RuntimeError(f"latency failed for {variant.name}")
+            turn.drain()
+        times = [float(line) / 1000 for line in lines]
+        turn.note("median", statistics.median(times), self.unit)
+        turn.note("p99", quantile(times, 0.99), self.unit)
+
+
+@dataclass
+class Paired:
+    """Processor time and WAL of one transaction, by sessions that take turns: all variants at once, in round 0 only."""
+    name: str
+    title: str
+    transactions: int
+    rounds: int
+    only: tuple = ("none", "floor", "ours", "ours_off")
+    target: dict = field(default_factory=dict)
+    unit = "µs"
+    quantity = "processor time of the backend"
+
+    def run_all(self, cluster, figures, variants):
+        databases = [variant.name for variant in variants if variant.name in self.only and not variant.options]
+        said = subprocess.run([os.path.join(cluster.programs, "paired"), f"{cluster.conninfo} options='{OFF}'",
+                               str(self.transactions), str(self.rounds), *databases], text=True, stdout=subprocess.PIPE, check=True)
+        for number, line in enumerate(said.stdout.splitlines()):
+            name, backend, wall, wal, worker = line.split()
+            for quantity, value, unit in (("processor time of the backend", backend, "µs"), ("time", wall, "µs"), ("WAL", wal, "bytes"),
+                                          ("processor time of the worker", worker, "µs")):
+                figures.add(self.name, name, number // len(databases), quantity, float(value), unit)
+
+
+@dataclass
+class Outage:
+    """How fast the worker gives out what is owed when a server is back: keys a second of its processor time."""
+    name: str
+    title: str
+    only: tuple = ("ours",)
+    target: dict = field(default_factory=dict)
+    unit = "keys/s"
+    quantity = "drained"
+
+    def run(self, turn):
+        cluster, database = turn.cluster, turn.variant.name
+        worker = cluster.worker(database)
+        keys = cluster.bulk_rows
+        cluster.psql(database, "SELECT pause_cache_invalidation('bench')")
+        # So few at a time that nothing is widened.
+        cluster.psql(database, "".join(f"UPDATE bulk SET version = version + 1 WHERE id BETWEEN {n + 1} AND {n + 40_000};\n"
+                                       for n in range(0, keys, 40_000)), OFF)
+        owed = lambda: int(cluster.psql(database, "SELECT sum(keys_pending) FROM cache_invalidation_targets"))
+        wait_until("the keys to be owed", lambda: owed() >= keys, pause=0.1)
+        before = process_time(worker)
+        cluster.psql(database, "SELECT resume_cache_invalidation('bench')")
+        taken = wait_until("the keys to be gone", lambda: owed() == 0)
+        turn.note("drained", keys / (process_time(worker) - before), "keys/s of processor time")
+        turn.note("drained by the clock", keys / taken, "keys/s")
+        turn.note("memory of the worker", private_memory(worker), "MB")
+        cluster.psql(database, "VACUUM bulk")
+
+
+@dataclass
+class Linear:
+    """Time per key of a transaction with so many."""
+    name: str
+    title: str
+    keys: tuple
+    only: tuple = ("ours",)
+    target: dict = field(default_factory=dict)
+    unit = "µs/key"
+    quantity = "time"
+
+    def run(self, turn):
+        for keys in self.keys:
+            taken = turn.timed(f"SET cache_invalidate.max_items_per_transaction = {keys};\nSELECT count(invalidate_cache_key('k:' || n)) FROM generate_series(1, {keys}) n;")
+            turn.note(f"{keys} keys", taken / keys * 1e6, self.unit)
+            turn.drain()
+
+
+def all_workloads(quick, bulk_rows):
+    """`quick`: those that fit into five minutes."""
+    goals = {(8, "off"): {"ours": 0.90, "ours_listen": 0.80}, (8, "on"): {"ours": 0.96, "ours_listen": 0.90},
+             (32, "on"): {"ours": 0.94}, (64, "on"): {"ours": 0.94}}
+    loads = [(8, "off"), (8, "on")] if quick else [(c, s) for s in ("off", "on") for c in (1, 8, 32, 64)]
+    found = [Throughput(f"update_{clients}_{sync}", f"one-row UPDATE, {clients} clients, synchronous_commit {sync}", UPDATE, clients,
+                        f"-c synchronous_commit={sync}", target=goals.get((clients, sync), {})) for clients, sync in loads]
+    found += [
+        Throughput("update_50", "50 updates per transaction, 8 clients", MANY, target={"ours": 0.93}),
+        Bulk("bulk", f"UPDATE of {bulk_rows} rows", "UPDATE bulk SET version = version + 1;", "VACUUM bulk", target={"ours": 1.10}),
+        Bulk("copy", f"COPY of {bulk_rows // 2} rows", "COPY loaded FROM :'file';", "TRUNCATE loaded", target={"ours": 1.15}),
+        Throughput("tpcb", "pgbench's TPC-B, 8 clients, triggers on all four tables", "tpcb-like", builtin=True, target={"ours": 0.93}),
+        Throughput("hot", "one-row UPDATE of 10 hot rows, 8 clients", HOT),
+        Latency("key_200", "COMMIT to key gone, 200 transactions/s", "key", target={"ours": 0.25}),
+        Latency("self_200", "the application deletes behind its COMMIT, 200 transactions/s", "self", only=("none",)),
+        Latency("notify_200", "COMMIT to message received, 200 transactions/s", "notify"),
+        Latency("key_saturated", "COMMIT to key gone beside 8 busy clients", "key", CLIENTS, target={"ours": 0.8}),
+        Latency("notify_saturated", "COMMIT to message received beside 8 busy clients", "notify", CLIENTS),
+        Paired("paired", "one-row UPDATE, one client", 5000 if quick else 20000, 5 if quick else 15),
+        Outage("outage", f"{bulk_rows} keys owed, then the server is back"),
+        Linear("linear", "one transaction with very many keys", (10_000, 100_000, 1_000_000) if quick else (100_000, 1_000_000, 10_000_000)),
+    ]
+    return found
