@@ -89,6 +89,7 @@ DELIVERY_SRCS = \
 	src/delivery/feed.cpp \
 	src/delivery/gate.cpp \
 	src/delivery/launcher.cpp \
+	src/delivery/listeners.cpp \
 	src/delivery/notify_queue.cpp \
 	src/delivery/outbox.cpp \
 	src/delivery/owed_copy.cpp \

@@ -1,5 +1,6 @@
 #include "delivery/ddl_watch.hpp"
 
+#include "delivery/listeners.hpp"
 #include "journal/shared.hpp"
 #include "pg/extension.hpp"
 #include "pg/guard.hpp"
@@ -214,6 +215,7 @@ void on_utility(PlannedStmt* planned, const char* text, bool read_only_tree, Pro
     if (database != nullptr && IsTransactionState()) hold_worker(database);
   }
   if (may_drop_extension(statement) && IsTransactionState()) lock_covered_tables(statement);
+  note_listening(statement);
   const ProcessUtility_hook_type next = previous_utility != nullptr ? previous_utility : standard_ProcessUtility;
   if (OidIsValid(held_database)) {
     // Released at once if the statement fails, else at the transaction's end.

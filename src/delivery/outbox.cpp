@@ -18,6 +18,7 @@ constexpr TimestampTz kMillisecond = 1000;
 void Outbox::add(const core::BatchReader::Item& item, const core::BatchHeader& header, std::uint64_t position,
                  TimestampTz committed, TimestampTz now) {
   pg_atomic_fetch_add_u64(&board_.counters.messages, 1);
+  if (!is_wanted(*item.shape)) return;
   if (empty()) waiting_since_ = now;
   if (!held_) latency_.begin(position, committed);
   make_room();
@@ -27,6 +28,16 @@ void Outbox::add(const core::BatchReader::Item& item, const core::BatchHeader& h
   } else {
     waiting_.add(*item.shape, item.operation, item.id, item.fields, header, position);
   }
+}
+
+// Whoever listens from now on is not owed what was committed before.
+bool Outbox::is_wanted(const core::Shape& shape) {
+  const auto may_publish = [this](std::uint32_t server) {
+    const auto is_this = [server](const auto& target) { return target->server() == server; };
+    const auto target = std::find_if(targets_.begin(), targets_.end(), is_this);
+    return target == targets_.end() || (*target)->publishes();  // one that is not known yet may
+  };
+  return listeners_.may_hear(shape) || std::any_of(shape.servers.begin(), shape.servers.end(), may_publish);
 }
 
 void Outbox::make_room() {

@@ -10,6 +10,7 @@
 #include "core/backoff.hpp"
 #include "core/message_queue.hpp"
 #include "delivery/gate.hpp"
+#include "delivery/listeners.hpp"
 #include "delivery/notify_queue.hpp"
 #include "journal/board.hpp"
 
@@ -19,7 +20,7 @@ class Outbox {
  public:
   Outbox(journal::Board& board, Gate& gate, const Targets& targets) : board_(board), gate_(gate), targets_(targets) {}
 
-  // A message of the batch at `position`. Throws std::bad_alloc.
+  // A message of the batch at `position`, which is forgotten at once if nobody can get it. Throws std::bad_alloc.
   void add(const core::BatchReader::Item& item, const core::BatchHeader& header, std::uint64_t position, TimestampTz committed,
            TimestampTz now);
   void note_part(const core::BatchHeader& header) { waiting_.note_part(header); }
@@ -67,6 +68,7 @@ class Outbox {
   static constexpr std::size_t kMostWaiting = 100000;
   static constexpr std::size_t kMostBytes = 64 * 1024 * 1024;
 
+  bool is_wanted(const core::Shape& shape);
   bool is_due(TimestampTz now) const;
   // A scan may go on when what is paused is resumed: its messages are all in the journal.
   bool is_stuck() const { return held_ ? failures_ >= kMostFailures : paused_ || failures_ > 0; }
@@ -79,6 +81,7 @@ class Outbox {
   Gate& gate_;
   const Targets& targets_;
   NotifyQueue notify_queue_;
+  Listeners listeners_;
   core::MessageQueue waiting_;
   std::vector<core::MessageQueue::Waiting> sending_;  // taken from the queue, not yet committed
   std::size_t sending_bytes_ = 0;

@@ -13,6 +13,10 @@ volatile sig_atomic_t may_cancel = false;
 
 }  // namespace
 
+const char* channel_of(const core::Shape& shape) {
+  return shape.has_channel ? pg::from_utf8_anyhow(shape.channel.c_str()) : settings::notify_channel;
+}
+
 std::string render(const core::Message& message) {
   // The commit is visible, so its record lies before what is inserted next.
   const XLogRecPtr lsn = message.shape.format == core::Format::custom ? GetXLogInsertRecPtr() : 0;
@@ -25,7 +29,7 @@ SignalTransaction::SignalTransaction(const char* activity) {
 }
 
 bool SignalTransaction::notify(const core::Message& message) {
-  const char* channel = message.shape.has_channel ? pg::from_utf8_anyhow(message.shape.channel.c_str()) : settings::notify_channel;
+  const char* channel = channel_of(message.shape);
   if (channel[0] == '\0') return false;
   // Async_Notify copies both. Kept outside this frame, over which an error of it would jump.
   static std::string* payload = new std::string();

@@ -10,6 +10,10 @@
 
 namespace cache_invalidate::delivery {
 
+// The channel of NOTIFY for messages of this shape; empty: it is switched off. Valid until settings or the shape change, or
+// the memory context is reset.
+const char* channel_of(const core::Shape& shape);
+
 // The text of a message as of now.
 std::string render(const core::Message& message);
 

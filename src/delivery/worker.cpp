@@ -24,6 +24,7 @@ namespace {
 constexpr TimestampTz kTick = 1000000;
 constexpr TimestampTz kLongestFarewell = 800000;
 constexpr long kFarewellStep = 20;  // milliseconds
+constexpr TimestampTz kPace = 700;  // microseconds
 constexpr TimestampTz kHandoverCheck = 10000;  // of who was to hand over, and may have failed to commit
 constexpr TimestampTz kSweep = 30 * 1000000L;  // the net under every wake-up that may have been lost
 
@@ -46,6 +47,7 @@ struct Worker {
   Pauses pauses;
   TimestampTz next_sweep = 0;
   TimestampTz next_tick = 0;
+  TimestampTz last_taken = 0;
 };
 Worker* worker = nullptr;
 
@@ -305,12 +307,29 @@ void start_scans() {
   }
 }
 
+// Takes what has been committed. True: it comes faster than it should be sent.
+bool take_batches(TimestampTz now, bool& more) {
+  const std::uint64_t before = worker->dispatcher->position();
+  more = worker->feed->pump(now);
+  if (worker->dispatcher->position() == before) return false;
+  const bool is_loaded = !more && now < worker->last_taken + kPace;
+  worker->last_taken = now;
+  return is_loaded;
+}
+
+// Under load what is committed meanwhile goes in one push, and nobody who commits has to wake a process that sleeps like this.
+void keep_pace(TimestampTz cycle_begin) {
+  const TimestampTz left = cycle_begin + kPace - GetCurrentTimestamp();
+  if (left > 0) pg_usleep(std::min(left, kPace));
+}
+
 long milliseconds_until(TimestampTz now, TimestampTz deadline) {
   return deadline <= now ? 0 : static_cast<long>((deadline - now + 999) / 1000);
 }
 
 void run_cycle() {
   TimestampTz now = GetCurrentTimestamp();
+  const TimestampTz begin = now;
   worker->board->last_cycle = now;
   handle_requests(now);
   start_scans();
@@ -318,7 +337,8 @@ void run_cycle() {
   replay_forgotten();
   worker->ring_only->run(worker->segments->is_full(), now);
   if (!worker->feed->is_scanning_for_all()) make_resets();
-  const bool more = worker->feed->pump(now);
+  bool more;
+  const bool is_loaded = take_batches(now, more);
   // A batch may come from after a change of the catalogs that we have not seen: before anything is sent.
   if (worker->dispatcher->lacks_servers() || take_catalog_change()) read_catalogs(now);
   worker->dispatcher->advance(now);
@@ -333,7 +353,8 @@ void run_cycle() {
   const TimestampTz deadline = std::min({due, worker->next_tick, worker->next_sweep, worker->presence.deadline()});
   const bool resets = worker->dispatcher->outbox().may_reset() && !worker->feed->is_scanning_for_all();
   const bool busy = more || signalled || older == Feed::Older::in_journal || resets || (worker->feed->must_read_journal() && !worker->dispatcher->is_full());
-  worker->waiter.wait(worker->dispatcher->targets(), busy ? 0 : milliseconds_until(now, deadline));
+  if (is_loaded) keep_pace(begin);
+  worker->waiter.wait(worker->dispatcher->targets(), busy || is_loaded ? 0 : milliseconds_until(now, deadline));
 }
 
 }  // namespace

@@ -67,10 +67,12 @@ void on_startup() {
   }
   announced = static_cast<AnnouncedArray*>(ShmemInitStruct("cache_invalidate announced", announced_size(), &found));
   if (!found) {
+    pg_atomic_init_u64(&announced->channel_changes, 0);
     announced->size = static_cast<std::uint32_t>(pg::proc_number_limit());
     for (std::uint32_t i = 0; i < announced->size; ++i) {
       pg_atomic_init_u64(&announced->writer[i].xid, 0);
       pg_atomic_init_u64(&announced->writer[i].written_from, 0);
+      pg_atomic_init_u64(&announced->writer[i].channels, 0);
     }
   }
   LWLockRelease(AddinShmemInitLock);
@@ -114,6 +116,37 @@ void withdraw_transaction() noexcept {
 
 bool is_still_announced(const Announced& transaction) {
   return pg_atomic_read_u64(&announced->writer[transaction.place].xid) == transaction.xid;
+}
+
+void announce_channels(Oid database, std::uint32_t channels) noexcept {
+  AnnouncedWriter* own = own_place();
+  if (own == nullptr) return;
+  const std::uint64_t known = pg_atomic_read_u64(&own->channels);
+  pg_atomic_write_u64(&own->channels, static_cast<std::uint64_t>(database) << 32 | static_cast<std::uint32_t>(known) | channels);
+  // A full barrier.
+  pg_atomic_fetch_add_u64(&announced->channel_changes, 1);
+}
+
+void withdraw_channels() noexcept {
+  AnnouncedWriter* own = own_place();
+  if (own == nullptr) return;
+  pg_atomic_write_u64(&own->channels, 0);
+  pg_atomic_fetch_add_u64(&announced->channel_changes, 1);
+}
+
+std::uint32_t announced_channels(Oid database) {
+  std::uint32_t channels = 0;
+  for (std::uint32_t i = 0; i < announced->size; ++i) {
+    const std::uint64_t own = pg_atomic_read_u64(&announced->writer[i].channels);
+    if (own >> 32 == database) channels |= static_cast<std::uint32_t>(own);
+  }
+  return channels;
+}
+
+std::uint64_t channel_changes() {
+  const std::uint64_t changes = pg_atomic_read_u64(&announced->channel_changes);
+  pg_read_barrier();
+  return changes;
 }
 
 DatabaseSlot* find_slot(Oid database) {

@@ -81,6 +81,14 @@ template <typename Visit>
 void for_each_announced(Visit visit);
 bool is_still_announced(const Announced& transaction);
 
+// Channels of NOTIFY that processes may listen on, as bits: see delivery/listeners.hpp. A process adds to its own, and
+// withdraws them all when it ends. Neither call can fail.
+void announce_channels(Oid database, std::uint32_t channels) noexcept;
+void withdraw_channels() noexcept;
+// Worker: all that are announced in the database, and how often anything of them has changed: read before them.
+std::uint32_t announced_channels(Oid database);
+std::uint64_t channel_changes();
+
 // nullptr: the library was not preloaded.
 SharedState* shared_state();
 
@@ -103,9 +111,11 @@ void request_probe(Oid database);
 struct AnnouncedWriter {
   pg_atomic_uint64 xid;           // 0: none
   pg_atomic_uint64 written_from;  // of a transaction that was there, or a later one's
+  pg_atomic_uint64 channels;      // the database's number, and 32 bits
 };
 struct AnnouncedArray {
   std::uint32_t size;
+  pg_atomic_uint64 channel_changes;
   AnnouncedWriter writer[FLEXIBLE_ARRAY_MEMBER];  // by process number
 };
 AnnouncedArray* announced_transactions();

@@ -42,6 +42,7 @@ extern "C" {
 #include "catalog/pg_type.h"
 #include "catalog/pg_user_mapping.h"
 #include "commands/async.h"
+#include "common/hashfn.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "commands/event_trigger.h"
