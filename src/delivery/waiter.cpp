@@ -45,6 +45,11 @@ void Waiter::watch(const std::vector<std::unique_ptr<Target>>& targets) {
 
 void Waiter::wait(const std::vector<std::unique_ptr<Target>>& targets, long timeout) {
   watch(targets);
+  // While the latch is set, nobody looks at the sockets: under load, never.
+  if (MyLatch->is_set) {
+    ResetLatch(MyLatch);
+    timeout = 0;
+  }
   WaitEvent events[kEventsAtOnce];
   const int count = WaitEventSetWait(set_, timeout, events, kEventsAtOnce, pg::main_wait_event());
   ResetLatch(MyLatch);

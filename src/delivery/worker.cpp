@@ -24,7 +24,7 @@ namespace {
 constexpr TimestampTz kTick = 1000000;
 constexpr TimestampTz kLongestFarewell = 800000;
 constexpr long kFarewellStep = 20;  // milliseconds
-constexpr TimestampTz kPace = 700;  // microseconds
+constexpr TimestampTz kPace = 300;  // microseconds
 constexpr TimestampTz kHandoverCheck = 10000;  // of who was to hand over, and may have failed to commit
 constexpr TimestampTz kSweep = 30 * 1000000L;  // the net under every wake-up that may have been lost
 
@@ -48,6 +48,7 @@ struct Worker {
   TimestampTz next_sweep = 0;
   TimestampTz next_tick = 0;
   TimestampTz last_taken = 0;
+  bool is_loaded = false;  // commits come faster than they should be sent
 };
 Worker* worker = nullptr;
 
@@ -307,17 +308,18 @@ void start_scans() {
   }
 }
 
-// Takes what has been committed. True: it comes faster than it should be sent.
-bool take_batches(TimestampTz now, bool& more) {
+// Takes what has been committed; true: there may be more right now. The load begins with a second time within the pace, and ends when
+// the pace is too long for more than one transaction.
+bool take_batches(TimestampTz now) {
   const std::uint64_t before = worker->dispatcher->position();
-  more = worker->feed->pump(now);
-  if (worker->dispatcher->position() == before) return false;
-  const bool is_loaded = !more && now < worker->last_taken + kPace;
-  worker->last_taken = now;
-  return is_loaded;
+  const bool more = worker->feed->pump(now);
+  const std::uint64_t taken = worker->dispatcher->position() - before;
+  worker->is_loaded = worker->is_loaded ? taken > 1 : taken > 0 && now < worker->last_taken + kPace;
+  if (taken > 0) worker->last_taken = now;
+  return more;
 }
 
-// Under load what is committed meanwhile goes in one push, and nobody who commits has to wake a process that sleeps like this.
+// What is committed meanwhile goes in one push, and nobody who commits has to wake a process that sleeps like this.
 void keep_pace(TimestampTz cycle_begin) {
   const TimestampTz left = cycle_begin + kPace - GetCurrentTimestamp();
   if (left > 0) pg_usleep(std::min(left, kPace));
@@ -337,8 +339,7 @@ void run_cycle() {
   replay_forgotten();
   worker->ring_only->run(worker->segments->is_full(), now);
   if (!worker->feed->is_scanning_for_all()) make_resets();
-  bool more;
-  const bool is_loaded = take_batches(now, more);
+  const bool more = take_batches(now);
   // A batch may come from after a change of the catalogs that we have not seen: before anything is sent.
   if (worker->dispatcher->lacks_servers() || take_catalog_change()) read_catalogs(now);
   worker->dispatcher->advance(now);
@@ -353,8 +354,9 @@ void run_cycle() {
   const TimestampTz deadline = std::min({due, worker->next_tick, worker->next_sweep, worker->presence.deadline()});
   const bool resets = worker->dispatcher->outbox().may_reset() && !worker->feed->is_scanning_for_all();
   const bool busy = more || signalled || older == Feed::Older::in_journal || resets || (worker->feed->must_read_journal() && !worker->dispatcher->is_full());
-  if (is_loaded) keep_pace(begin);
-  worker->waiter.wait(worker->dispatcher->targets(), busy || is_loaded ? 0 : milliseconds_until(now, deadline));
+  const bool paces = worker->is_loaded && !more;
+  if (paces) keep_pace(begin);
+  worker->waiter.wait(worker->dispatcher->targets(), busy || paces ? 0 : milliseconds_until(now, deadline));
 }
 
 }  // namespace
