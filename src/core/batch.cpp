@@ -15,6 +15,8 @@ constexpr std::size_t kLongestServer = 5;  // bytes of a varint
 constexpr std::uint32_t kLongOwner = 15;
 constexpr std::uint64_t kMostServers = 4096;
 constexpr std::uint8_t kInexact = 0x80;  // beside the operation
+constexpr std::uint8_t kHasFields = 0x40;
+constexpr std::uint8_t kServersOfScope = 0x80;  // beside the format
 
 void put_tag(std::string& out, BatchReader::Kind kind, std::uint32_t owner = 0) {
   const auto high = static_cast<std::uint32_t>(kind) << 4;
@@ -110,12 +112,13 @@ std::uint32_t BatchWriter::define_shape(std::uint32_t index) {
   if (known != shapes_.end()) return static_cast<std::uint32_t>(known - shapes_.begin());
   const Shape& shape = vocabulary_->shapes[index];
   put_tag(bytes_, BatchReader::Kind::shape);
-  const auto flags = static_cast<std::uint32_t>(shape.format) << 1 | (shape.has_channel ? 1U : 0U);
+  const bool has_servers_of_scope = !scopes_.empty() && vocabulary_->scopes[scopes_.back()].servers == shape.servers;
+  const auto flags = static_cast<std::uint32_t>(shape.format) << 1 | (shape.has_channel ? 1U : 0U) | (has_servers_of_scope ? kServersOfScope : 0U);
   bytes_.push_back(static_cast<char>(flags));
   if (shape.has_channel) put_bytes(bytes_, shape.channel);
   put_bytes(bytes_, shape.name);
   if (shape.format == Format::custom) put_bytes(bytes_, shape.payload);
-  put_servers(bytes_, shape.servers);
+  if (!has_servers_of_scope) put_servers(bytes_, shape.servers);
   make_room_for(shape.payload.size());
   if (header_.part) put_varint(bytes_, index);
   shapes_.push_back(index);
@@ -144,9 +147,9 @@ void BatchWriter::message(std::uint32_t shape, Operation operation, std::string_
   prepare(id.size() + fields.size() + (is_defined ? 0 : size_of(vocabulary_->shapes[shape])));
   const std::uint32_t owner = define_shape(shape);
   put_tag(bytes_, BatchReader::Kind::message, owner);
-  bytes_.push_back(static_cast<char>(static_cast<std::uint8_t>(operation) | (exact ? 0 : kInexact)));
+  bytes_.push_back(static_cast<char>(static_cast<std::uint8_t>(operation) | (exact ? 0 : kInexact) | (fields.empty() ? 0 : kHasFields)));
   put_bytes(bytes_, id);
-  put_bytes(bytes_, fields);
+  if (!fields.empty()) put_bytes(bytes_, fields);
 }
 
 void BatchWriter::error(std::string_view encoded) {
@@ -209,13 +212,19 @@ bool BatchReader::define(Kind kind) {
   } else {
     Shape shape;
     const std::uint8_t flags = reader_.byte();
-    if ((flags >> 1) > static_cast<std::uint8_t>(Format::custom)) return fail();
-    shape.format = static_cast<Format>(flags >> 1);
+    const auto format = static_cast<std::uint8_t>((flags & ~kServersOfScope) >> 1);
+    if (format > static_cast<std::uint8_t>(Format::custom)) return fail();
+    shape.format = static_cast<Format>(format);
     shape.has_channel = (flags & 1) != 0;
     if (shape.has_channel) shape.channel = reader_.bytes();
     shape.name = reader_.bytes();
     if (shape.format == Format::custom) shape.payload = reader_.bytes();
-    if (!read_servers(reader_, shape.servers)) return fail();
+    if ((flags & kServersOfScope) == 0) {
+      if (!read_servers(reader_, shape.servers)) return fail();
+    } else {
+      if (scopes_.empty()) return fail();
+      shape.servers = scopes_.back().servers;
+    }
     if (header_.part) shape_numbers_.push_back(static_cast<std::uint32_t>(reader_.varint()));
     shapes_.push_back(std::move(shape));
   }
@@ -241,14 +250,14 @@ bool BatchReader::next(Item& item) {
         break;
       case Kind::message: {
         const std::uint8_t said = reader_.byte();
-        const std::uint8_t operation = said & static_cast<std::uint8_t>(~kInexact);
+        const std::uint8_t operation = said & static_cast<std::uint8_t>(~(kInexact | kHasFields));
         if (owner >= shapes_.size() || operation > static_cast<std::uint8_t>(Operation::reset)) return fail();
         item.shape = &shapes_[owner];
         if (header_.part) item.shape_number = shape_numbers_[owner];
         item.exact = (said & kInexact) == 0;
         item.operation = static_cast<Operation>(operation);
         item.id = reader_.bytes();
-        item.fields = reader_.bytes();
+        item.fields = (said & kHasFields) != 0 ? reader_.bytes() : std::string_view();
         break;
       }
       case Kind::error:

@@ -7,11 +7,11 @@
 //   then items until the end, each a tag byte (kind in the high, owner in the low four bits; owner 15 means
 //   that a varint with the owner follows) and
 //     scope    servers, glob                defines the next scope number of this chunk
-//     shape    format, channel flag, channel, name, the program of a custom format, servers
-//                                           defines the next shape number of this chunk; in a part
+//     shape    format and flags (a byte), channel if it has one, name, the program of a custom format, servers if they are not
+//              those of the last scope      defines the next shape number of this chunk; in a part
 //              the writer's own number of the shape follows
 //     key      (owner: scope) bytes
-//     message  (owner: shape) operation (a byte; 0x80 is set when the id is not exact), id, fields
+//     message  (owner: shape) operation (a byte; 0x80 is set when the id is not exact, 0x40 when there are fields), id, fields
 //     error    table, operation, message, context
 //     probe    bytes
 //     pattern  (owner: scope) glob
