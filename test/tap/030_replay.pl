@@ -113,6 +113,32 @@ is($redis->has('item:30'), 1, 'and nothing else');
 
 unlike(slurp_file($node->logfile), qr/cache_invalidate: reset/, 'nothing had to be reset');
 
+# --- What the journal has no room for: what was deleted cannot be deleted again, so all is, also after a restart
+
+sub resets { return scalar(() = slurp_file($node->logfile) =~ /cache_invalidate: reset: a server came back with older data/g) }
+
+sql('ALTER SYSTEM SET cache_invalidate.max_journal_size = 16');
+$node->reload;
+for my $id (50, 51) {
+    $redis->command('SAVE');
+    delivered($id);
+    ok(crowd_out_journal($node, 'postgres'), 'the journal has it no more');
+    if ($id == 51) {
+        $listener->quit;
+        $node->stop;
+    }
+    $redis->kill9;
+    $redis->start;
+    if ($id == 51) {
+        is($redis->has('item:51'), 1, 'the dump brings the key back while the server is down');
+        $node->start;
+        begin();
+    }
+    ok($redis->wait_gone("item:$id"), 'what was deleted before is gone');
+    ok(wait_until('a reset', sub { resets() == $id - 49 }), 'by a reset');
+    $redis->fill(map { "item:$_" } 1 .. 200);
+}
+
 # --- What the window does not reach back to
 
 sql('ALTER SYSTEM SET cache_invalidate.replay_window = 0');

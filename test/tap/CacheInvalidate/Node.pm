@@ -12,7 +12,7 @@ use Test::More;
 use CacheInvalidate::Wait;
 
 our @EXPORT = qw(new_node configure create_items items_trigger worker_pid wait_for_worker target journal_pages stat_of is_noted
-  wait_for_server kill_postmaster);
+  crowd_out_journal wait_for_server kill_postmaster);
 
 # new_node(NAME, SETTING => VALUE...): initialized, not started. allows_streaming => 1 is an option, no setting; so are
 # preload => 0, and install_path => what make_installation() gives.
@@ -112,6 +112,21 @@ sub is_noted {
     my $youngest = q{(SELECT max(xmin::text::bigint) FROM (SELECT xmin, batch FROM cache_invalidation_journal_0
                       UNION ALL SELECT xmin, batch FROM cache_invalidation_journal_1) r WHERE get_byte(batch, 0) = %d)};
     return $node->safe_psql($database, 'SELECT ' . sprintf("coalesce($youngest > $youngest, $youngest IS NOT NULL)", 2, 1, 2)) eq 't';
+}
+
+# Writes so much that nothing which is in the journal now stays there, whatever the replay window is. With max_journal_size at its least
+# that is some ten megabytes.
+sub crowd_out_journal {
+    my ($node, $database) = @_;
+    my $rows = 'SELECT xmin::text::bigint AS x FROM cache_invalidation_journal_0 UNION ALL SELECT xmin::text::bigint FROM cache_invalidation_journal_1';
+    my $last = $node->safe_psql($database, "SELECT max(x) FROM ($rows) r");
+    # What compresses badly.
+    my $write = q{SELECT invalidate_cache_key(VARIADIC array_agg(key)) FROM (
+        SELECT string_agg(md5(n || ' ' || m || random()), '') AS key FROM generate_series(1, 1000) n, generate_series(1, 30) m GROUP BY n) k};
+    return wait_until('the journal has nothing older', sub {
+        $node->safe_psql($database, $write);
+        return $node->safe_psql($database, "SELECT min(x) > $last FROM ($rows) r") eq 't';
+    });
 }
 
 # Waits until the server takes connections, after it crashed and started again by itself.
