@@ -11,6 +11,7 @@ use CacheInvalidate::Node;
 use CacheInvalidate::Redis;
 use CacheInvalidate::Subscriber;
 use CacheInvalidate::Wait;
+use CacheInvalidate::Wire;
 
 my $node = new_node('main');
 $node->start;
@@ -81,6 +82,22 @@ sql(q(SELECT resume_cache_invalidation('other')));
 @heard = $subscriber->take_until(record(6));
 like(join(' ', map { $_->{message}{record_id} } @heard), qr/\b4 5 6$/, 'when it is back the messages are published');
 is($other->has("app:item:$_"), 0, "after the delete of key $_") for 4 .. 6;
+
+# --- The connection breaks, and the server remains: what it has not answered may not have reached it
+
+my $wire = CacheInvalidate::Wire->new($other);
+sql("CREATE TABLE told (id int PRIMARY KEY); CREATE TRIGGER cache_invalidation_told AFTER INSERT ON told FOR EACH ROW EXECUTE FUNCTION notify_cache_invalidation();
+     ALTER SERVER other OPTIONS (SET url '${\ $wire->url }')");
+change(7);
+ok($subscriber->take_until(record(7)), 'it is published by way of a wire');
+my $notified = stat_of($node, 'postgres', 'notifications');
+$wire->stall;
+sql('INSERT INTO told VALUES (4000)');    # no key, so nothing waits for an answer
+ok(wait_until('sent', sub { stat_of($node, 'postgres', 'notifications') > $notified }), 'a message is sent into the wire');
+$wire->cut;
+ok(wait_until('down', sub { target($node, 'postgres', 'state', 'other') eq 'down' }), 'which breaks');
+$wire->mend;
+ok($subscriber->take_until(record(4000)), 'it is published again by the next one');
 
 # --- A reset
 
