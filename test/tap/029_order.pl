@@ -11,6 +11,7 @@ use CacheInvalidate::Listener;
 use CacheInvalidate::Node;
 use CacheInvalidate::Redis;
 use CacheInvalidate::Wait;
+use CacheInvalidate::Wire;
 
 use constant TIMEOUT => 4;    # seconds a message waits for a target that does not answer
 
@@ -45,6 +46,20 @@ sub heard {
 change(1);
 heard(1, 'a message comes');
 is($cache->has('item:1') + $other->has('item:1'), 0, 'after both servers deleted the key');
+
+# --- Another worker: what the one before has sent is not sent again
+
+for my $id (40 .. 42) {
+    change($id);
+    heard($id, 'a message comes');
+    my $worker = worker_pid($node, 'postgres');
+    sql("SELECT pg_terminate_backend($worker)");
+    $node->reload;    # the launcher looks at once
+    wait_for_worker($node, 'postgres', $worker);
+    wait_until('both are up', sub { state_of('cache') eq 'up' && state_of('other') eq 'up' });
+    change($id + 5);
+    is(ids(heard($id + 5, 'the next worker sends the next message')), $id + 5, 'and does not repeat the last');
+}
 
 # --- One is down
 
@@ -103,6 +118,29 @@ for my $mode (qw(fast immediate)) {
     $other->start;
     heard($id, "it comes again after a stop ($mode), when the server is back");
     is($other->has("item:$id"), 0, 'after it deleted the key');
+}
+
+# --- Not reached across a restart, and a crash, and there all the time: nothing else is a reason to tell its messages again
+
+my $wire = CacheInvalidate::Wire->new($other);
+sql("ALTER SERVER other OPTIONS (SET url '${\ $wire->url }')");
+for my $mode (qw(fast immediate)) {
+    my $id = $mode eq 'fast' ? 22 : 23;
+    ok(wait_until('up', sub { state_of('other') eq 'up' }), 'the server is up, by way of a wire');
+    $wire->cut;
+    wait_until('it is seen', sub { state_of('other') eq 'down' });
+    change($id);
+    heard($id, "a message comes before a stop ($mode)");
+    ok(wait_until('noted', sub { is_noted($node, 'postgres') }), 'and is noted as sent');
+    $listener->quit;
+    $node->stop($mode);
+    $node->start;
+    $listener = CacheInvalidate::Listener->new($node, 'postgres');
+    wait_until('it is tried', sub { state_of('other') eq 'down' });
+    $listener->take;    # what a crash repeats
+    $wire->mend;
+    ok($other->wait_gone("item:$id"), 'when the wire is mended it deletes the key');
+    heard($id, "and the message comes again after a stop ($mode)");
 }
 
 # --- Afterwards nothing is left
