@@ -294,5 +294,31 @@ for my $end (qw(crash stop)) {
     }
 }
 
+# --- A server came back with older data than the journal reaches back to, and the worker ends before it has made a reset
+
+{
+    my ($id) = new_rows(1);
+    sql('ALTER SYSTEM SET cache_invalidate.replay_window = 3600000');
+    sql('ALTER SYSTEM SET cache_invalidate.max_journal_size = 16');
+    $node->reload;
+    $redis->command('SAVE');
+    change($id);
+    ok($redis->wait_gone("item:$id"), 'a key is deleted');
+    ok(crowd_out_journal($node, 'postgres'), 'the journal has it no more');
+    my $before = wait_for_worker($node, 'postgres');
+    $points->arm('target.ready', 'wait');
+    $redis->kill9;
+    $redis->start;
+    ok($points->wait_for('target.ready'), 'the worker is about to learn who it is');
+    is($redis->has("item:$id"), 1, 'the dump has it');
+    # It ends by the next thing that it does.
+    sql('ALTER SYSTEM SET cache_invalidate.worker_role = ' . sql('SELECT quote_literal(current_user)'));
+    kill 'HUP', $before;
+    $node->reload;
+    $points->release('target.ready');
+    isnt(wait_for_worker($node, 'postgres', $before), $before, 'there is another worker');
+    ok($redis->wait_gone("item:$id"), 'which makes the reset');
+}
+
 $node->stop;
 done_testing();
