@@ -106,12 +106,15 @@ sub journal_pages {
 }
 
 # Whether the journal's last watermark is younger than its last batch, if there is one: what was delivered by then is
-# remembered.
+# remembered, across a crash as well.
 sub is_noted {
     my ($node, $database) = @_;
     my $youngest = q{(SELECT max(xmin::text::bigint) FROM (SELECT xmin, batch FROM cache_invalidation_journal_0
                       UNION ALL SELECT xmin, batch FROM cache_invalidation_journal_1) r WHERE get_byte(batch, 0) = %d)};
-    return $node->safe_psql($database, 'SELECT ' . sprintf("coalesce($youngest > $youngest, $youngest IS NOT NULL)", 2, 1, 2)) eq 't';
+    return 0 if $node->safe_psql($database, 'SELECT ' . sprintf("coalesce($youngest > $youngest, $youngest IS NOT NULL)", 2, 1, 2)) ne 't';
+    # The worker does not wait until it is flushed.
+    $node->safe_psql($database, q(SET synchronous_commit = on; SELECT pg_logical_emit_message(true, '', '')));
+    return 1;
 }
 
 # Writes so much that nothing which is in the journal now stays there, whatever the replay window is. With max_journal_size at its least
