@@ -115,6 +115,8 @@ for my $mode (qw(fast immediate)) {
     $node->start;
     $listener = CacheInvalidate::Listener->new($node, 'postgres');
     wait_for_worker($node, 'postgres');
+    wait_until('it is tried', sub { state_of('other') eq 'down' });
+    $listener->take;    # what a crash repeats
     $other->start;
     heard($id, "it comes again after a stop ($mode), when the server is back");
     is($other->has("item:$id"), 0, 'after it deleted the key');
