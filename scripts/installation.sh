@@ -5,10 +5,12 @@
 # use_variant NAME [WRAPPER]: installs build/variants/NAME there, and makes PG_CONFIG and PG_BIN name it. WRAPPER is a file with a program
 # that stands for postgres and runs @POSTGRES@; the server finds its folders by its argument 0.
 use_variant() {
-  local root=$WORK/installation libraries share place file
+  local root=$WORK/installation libraries share headers place file
   libraries=$("$PG_CONFIG" --pkglibdir)
   share=$("$PG_CONFIG" --sharedir)
-  mkdir -p "$root$PG_BIN" "$root$libraries" "$root$share/extension"
+  headers=$("$PG_CONFIG" --includedir-server)
+  mkdir -p "$root$PG_BIN" "$root$libraries" "$root$share/extension" "$root${headers%/*}"
+  ln -s "$headers" "$root$headers"
   cp -L "$PG_BIN"/* "$root$PG_BIN/"
   # The bitcode is for the JIT, and that of the module is of another build.
   for place in "$libraries" "$share" "$share/extension"; do
