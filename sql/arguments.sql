@@ -158,3 +158,7 @@ ALTER TABLE events DROP COLUMN id;
 SET client_min_messages = warning;
 DROP SCHEMA app CASCADE;
 DROP EXTENSION cache_invalidate CASCADE;
+
+-- Names that are too long, in settings
+ALTER SYSTEM SET cache_invalidate.notify_channel = 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx';
+ALTER SYSTEM SET cache_invalidate.worker_role = 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx';

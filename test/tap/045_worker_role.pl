@@ -20,6 +20,11 @@ my $version = $node->safe_psql('postgres', 'SHOW server_version_num');
 sub sql { return $node->safe_psql('app', @_) }
 sub admin { return $node->safe_psql('postgres', @_) }
 
+sub health_knows {
+    my ($obstacle) = @_;
+    return ok(wait_until($obstacle, sub { sql('SELECT problems FROM get_cache_invalidation_health()') =~ /\Q$obstacle/ }), "health: $obstacle");
+}
+
 sub said {
     my ($what) = @_;
     return scalar(() = slurp_file($node->logfile) =~ /$what/g);
@@ -40,16 +45,19 @@ sql(q(CREATE USER MAPPING FOR CURRENT_USER SERVER cache OPTIONS (password 'right
 sql('UPDATE item SET version = 1 WHERE id = 1');
 my $missing = 'no worker can be started: role "Cache worker" does not exist';
 ok(wait_until('told', sub { said($missing) }), 'a role that does not exist is told');
+health_knows('the role in cache_invalidate.worker_role does not exist');
 admin('SELECT pg_reload_conf()');
 if ($version < 170000) {
     admin('CREATE ROLE "Cache worker"');
     ok(wait_until('told', sub { said('role "Cache worker" is not permitted to log in') }), 'one that may not log in, too');
+    health_knows('the role in cache_invalidate.worker_role may not log in');
     admin('ALTER ROLE "Cache worker" LOGIN; SELECT pg_reload_conf()');
 } else {
     admin('CREATE ROLE "Cache worker"; SELECT pg_reload_conf()');
 }
 my $refused = 'no worker can be started in database "app": role "Cache worker" may not connect to it';
 ok(wait_until('told', sub { said($refused) }), 'and one that may not connect');
+health_knows('the role in cache_invalidate.worker_role may not connect to the database');
 is(said($missing), 1, 'each is said once');
 ok(said('Create it, with LOGIN, or set cache_invalidate.worker_role') == 1 && said('GRANT CONNECT ON DATABASE app TO "Cache worker"') == 1, 'with the cure');
 is(worker_pid($node, 'app'), undef, 'there is no worker');
