@@ -49,6 +49,7 @@ void hand_over(HandoverKind kind, std::uint64_t xid, std::uint32_t segment, std:
   if (slot == nullptr) return;
   Board* board = attached_board();
   const bool fits = board != nullptr && (kind == HandoverKind::prepared || !payload.empty());
+  VALGRIND_CHECK_MEM_IS_DEFINED(payload.data(), payload.size());  // as in the journal: a batch may be in the ring only
   const RingEntry entry{xid, pg::unix_microseconds(GetCurrentTimestamp()), segment, static_cast<std::uint32_t>(kind)};
   CACHE_INVALIDATE_CRASH_POINT("handover.push", dies);
   if (!fits || !board->ring()->push(entry, payload)) {
