@@ -78,6 +78,13 @@ push @expected, map { "INSERT $_ " . ($_ <= 3000 ? 'late' : 'new') } grep { $_ %
 is(scalar @$heard, @expected, 'of each record that has changed there is one message');
 is_deeply($heard, \@expected, 'the net effect, with the newest fields');
 
+# A scan passes over pages that were not written to since a moment that is not long ago now.
+for my $time (1 .. 2) {
+    $node->safe_psql('postgres', "UPDATE item SET title = 'time $time' WHERE id = 10");
+    ok(wait_until('noted', sub { is_noted($node, 'postgres') }), 'what was delivered is noted');
+}
+$listener->take;
+
 # When all that it changed is written already as it begins to commit.
 $heard = heard_of(
     'a transaction that has nothing left to write',
