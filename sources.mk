@@ -155,6 +155,7 @@ UNIT_TESTS = \
 	test/unit/message_queue_bytes_test.cpp \
 	test/unit/message_queue_test.cpp \
 	test/unit/net_effect_test.cpp \
+	test/unit/pace_test.cpp \
 	test/unit/parts_test.cpp \
 	test/unit/payload_program_test.cpp \
 	test/unit/payload_test.cpp \

@@ -1,5 +1,7 @@
 #include "delivery/waiter.hpp"
 
+#include <poll.h>
+
 #include <algorithm>
 
 namespace cache_invalidate::delivery {
@@ -41,6 +43,29 @@ void Waiter::watch(const std::vector<std::unique_ptr<Target>>& targets) {
     socket.writes = writes;
     ModifyWaitEvent(set_, socket.place, WL_SOCKET_READABLE | (writes ? WL_SOCKET_WRITEABLE : 0), nullptr);
   }
+}
+
+bool Waiter::wait_for_answers(const std::vector<std::unique_ptr<Target>>& targets, TimestampTz until) {
+  TimestampTz now = GetCurrentTimestamp();
+  if (now >= until) return false;
+  for (; now < until && !InterruptPending; now = GetCurrentTimestamp()) {
+    pollfd sockets[kEventsAtOnce];
+    Target* owners[kEventsAtOnce];
+    nfds_t count = 0;
+    for (const auto& target : targets) {
+      if (target->fd() < 0 || count == kEventsAtOnce) continue;
+      owners[count] = target.get();
+      sockets[count++] = {target->fd(), static_cast<short>(POLLIN | (target->wants_write() ? POLLOUT : 0)), 0};
+    }
+    const timespec left = {0, std::min<long>(until - now, 999999) * 1000};
+    if (ppoll(sockets, count, &left, nullptr) <= 0) break;
+    const TimestampTz time = GetCurrentTimestamp();
+    for (nfds_t i = 0; i < count; ++i) {
+      if (sockets[i].revents == 0) continue;
+      owners[i]->on_socket((sockets[i].revents & (POLLIN | POLLERR | POLLHUP)) != 0, (sockets[i].revents & (POLLOUT | POLLERR | POLLHUP)) != 0, time);
+    }
+  }
+  return true;
 }
 
 void Waiter::wait(const std::vector<std::unique_ptr<Target>>& targets, long timeout) {

@@ -1,4 +1,4 @@
-// The worker's one wait point: its latch, the postmaster's death, and the sockets of all targets.
+// Where the worker waits: for its latch, the postmaster's death, and the sockets of all targets; under load for the sockets only.
 #pragma once
 
 #include <memory>
@@ -18,6 +18,10 @@ class Waiter {
   // Waits until something happens or `timeout` milliseconds have passed (-1: without end), then tells the
   // targets whose sockets are ready. Ends the process when the postmaster is gone. Interrupts are the caller's.
   void wait(const std::vector<std::unique_ptr<Target>>& targets, long timeout);
+
+  // Until that time tells the targets whose sockets are ready, and does not look at the latch: nobody who sets it has to wake this
+  // process. Less than a second, or until a signal comes. False: it is past already.
+  bool wait_for_answers(const std::vector<std::unique_ptr<Target>>& targets, TimestampTz until);
 
  private:
   struct Socket {

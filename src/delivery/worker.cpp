@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "capture/reset.hpp"
+#include "core/pace.hpp"
 #include "delivery/pauses.hpp"
 #include "delivery/progress.hpp"
 #include "delivery/ring_only.hpp"
@@ -24,7 +25,6 @@ namespace {
 constexpr TimestampTz kTick = 1000000;
 constexpr TimestampTz kLongestFarewell = 800000;
 constexpr long kFarewellStep = 20;  // milliseconds
-constexpr TimestampTz kPace = 300;  // microseconds
 constexpr TimestampTz kHandoverCheck = 10000;  // of who was to hand over, and may have failed to commit
 constexpr TimestampTz kSweep = 30 * 1000000L;  // the net under every wake-up that may have been lost
 
@@ -47,8 +47,7 @@ struct Worker {
   Pauses pauses;
   TimestampTz next_sweep = 0;
   TimestampTz next_tick = 0;
-  TimestampTz last_taken = 0;
-  bool is_loaded = false;  // commits come faster than they should be sent
+  core::Pace pace;
 };
 Worker* worker = nullptr;
 
@@ -308,21 +307,12 @@ void start_scans() {
   }
 }
 
-// Takes what has been committed; true: there may be more right now. The load begins with a second time within the pace, and ends when
-// the pace is too long for more than one transaction.
+// Takes what has been committed. True: there may be more right now.
 bool take_batches(TimestampTz now) {
   const std::uint64_t before = worker->dispatcher->position();
   const bool more = worker->feed->pump(now);
-  const std::uint64_t taken = worker->dispatcher->position() - before;
-  worker->is_loaded = worker->is_loaded ? taken > 1 : taken > 0 && now < worker->last_taken + kPace;
-  if (taken > 0) worker->last_taken = now;
+  worker->pace.note(worker->dispatcher->position() - before, now);
   return more;
-}
-
-// What is committed meanwhile goes in one push, and nobody who commits has to wake a process that sleeps like this.
-void keep_pace(TimestampTz cycle_begin) {
-  const TimestampTz left = cycle_begin + kPace - GetCurrentTimestamp();
-  if (left > 0) pg_usleep(std::min(left, kPace));
 }
 
 long milliseconds_until(TimestampTz now, TimestampTz deadline) {
@@ -331,7 +321,6 @@ long milliseconds_until(TimestampTz now, TimestampTz deadline) {
 
 void run_cycle() {
   TimestampTz now = GetCurrentTimestamp();
-  const TimestampTz begin = now;
   worker->board->last_cycle = now;
   handle_requests(now);
   start_scans();
@@ -354,8 +343,7 @@ void run_cycle() {
   const TimestampTz deadline = std::min({due, worker->next_tick, worker->next_sweep, worker->presence.deadline()});
   const bool resets = worker->dispatcher->outbox().may_reset() && !worker->feed->is_scanning_for_all();
   const bool busy = more || signalled || older == Feed::Older::in_journal || resets || (worker->feed->must_read_journal() && !worker->dispatcher->is_full());
-  const bool paces = worker->is_loaded && !more;
-  if (paces) keep_pace(begin);
+  const bool paces = !more && worker->waiter.wait_for_answers(worker->dispatcher->targets(), worker->pace.until());
   worker->waiter.wait(worker->dispatcher->targets(), busy || paces ? 0 : milliseconds_until(now, deadline));
 }
 
