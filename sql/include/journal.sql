@@ -74,6 +74,8 @@ DECLARE
   flags integer;
   count integer;
   number bigint;
+  has_servers boolean;
+  has_fields boolean;
   in_parts constant boolean := get_byte(batch, 0) = 3;
   names text[];
   one text;
@@ -101,7 +103,8 @@ BEGIN
         SELECT n.place + n.number INTO place FROM journal.read_number(batch, place) n;  -- the glob
         scopes := scopes || array_to_string(ARRAY(SELECT n FROM unnest(names) n ORDER BY n COLLATE "C"), ',');
       WHEN 2 THEN
-        flags := get_byte(batch, place);
+        flags := get_byte(batch, place) & 127;
+        has_servers := get_byte(batch, place) < 128;  -- others than the last scope
         place := place + 1;
         one := NULL;
         IF flags & 1 = 1 THEN
@@ -111,10 +114,12 @@ BEGIN
         IF flags >> 1 = 2 THEN
           SELECT n.place + n.number INTO place FROM journal.read_number(batch, place) n;  -- the program
         END IF;
-        SELECT n.place, n.number INTO place, count FROM journal.read_number(batch, place) n;
-        FOR i IN 1 .. count LOOP
-          SELECT n.place INTO place FROM journal.read_number(batch, place) n;  -- a server
-        END LOOP;
+        IF has_servers THEN
+          SELECT n.place, n.number INTO place, count FROM journal.read_number(batch, place) n;
+          FOR i IN 1 .. count LOOP
+            SELECT n.place INTO place FROM journal.read_number(batch, place) n;  -- a server
+          END LOOP;
+        END IF;
         IF in_parts THEN
           SELECT n.place INTO place FROM journal.read_number(batch, place) n;  -- the writer's own number of the shape
         END IF;
@@ -125,10 +130,14 @@ BEGIN
         SELECT t.place, t.value INTO place, one FROM journal.read_text(batch, place) t;
         RETURN NEXT format('%s %s -> %s', CASE kind WHEN 3 THEN 'key' ELSE 'pattern' END, one, scopes[owner + 1]);
       WHEN 4 THEN
-        one := operations[(get_byte(batch, place) & 127) + 1];  -- the rest: the id is not exact
+        one := operations[(get_byte(batch, place) & 63) + 1];  -- 128: the id is not exact
+        has_fields := get_byte(batch, place) & 64 = 64;
         place := place + 1;
         SELECT t.place, t.value INTO place, two FROM journal.read_text(batch, place) t;
-        IF custom[owner + 1] THEN
+        three := '';
+        IF NOT has_fields THEN
+          NULL;
+        ELSIF custom[owner + 1] THEN
           SELECT v.place, v.value INTO place, three FROM journal.read_values(batch, place) v;
         ELSE
           SELECT t.place, t.value INTO place, three FROM journal.read_text(batch, place) t;

@@ -125,8 +125,8 @@ $node->restart;
 $listener = CacheInvalidate::Listener->new($node, 'postgres');
 ok(wait_for_worker($node, 'postgres'), 'the worker is there');
 sentinel_is_heard('after the restart', ROWS - 24);
-ok(wait_until('counted', sub { stat_of($node, 'postgres', 'notifications') > 0 }), 'the message is counted');
-cmp_ok(stat_of($node, 'postgres', 'notifications'), '<=', 2, 'a clean restart repeats none of those before the last note');
+ok(wait_until('counted', sub { stat_of($node, 'postgres', 'messages') > 0 }), 'the message is counted');
+cmp_ok(stat_of($node, 'postgres', 'messages'), '<=', 2, 'a clean restart repeats none of those before the last note');
 
 # --- The worker stands still, and the ring overflows
 

@@ -137,7 +137,7 @@ for my $kill (qw(server worker)) {
     start_over();
     ok($redis->wait_gone((map { "item:$_" } 1 .. 100), 'all items'), "after a crash of the $kill everything that triggers name is deleted");
     is($redis->has('other:1') + $redis->has('items'), 2, 'and nothing else');
-    ok(wait_until('counted', sub { stat_of($node, 'postgres', 'notifications') > 0 }), 'a message is sent');
+    ok(wait_until('counted', sub { stat_of($node, 'postgres', 'messages') > 0 }), 'a message is sent');
     change(60);
     heard(60, 'then it goes on');
 }

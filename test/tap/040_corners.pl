@@ -78,6 +78,10 @@ $node->reload;
 
 # --- A sweep without end, and keys that are acknowledged meanwhile
 
+# Messages that nobody hears are not sent.
+my $hearer = $node->background_psql('postgres');
+$hearer->query_safe('LISTEN cache_invalidation');
+
 {
     my $relay = CacheInvalidate::Relay->new($redis, 'endless');
     sql("CREATE SERVER endless FOREIGN DATA WRAPPER cache_invalidate OPTIONS (url '${\ $relay->url }')");
@@ -124,6 +128,7 @@ sql('ALTER SYSTEM RESET synchronous_standby_names');
 $node->reload;
 $_->finish for @stuck;
 ok(wait_until('told', sub { stat_of($node, 'postgres', 'notifications') > $told }), 'NOTIFY goes on when it gets the lock');
+$hearer->quit;
 is(worker_pid($node, 'postgres'), $worker, 'the worker was not restarted');
 
 # --- Somebody holds a segment of the journal for himself

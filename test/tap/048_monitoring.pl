@@ -32,6 +32,9 @@ $node->safe_psql('postgres', q(CREATE SERVER gone FOREIGN DATA WRAPPER cache_inv
 # As monitoring/README.md says.
 $node->safe_psql('postgres', 'CREATE ROLE cache_monitor LOGIN IN ROLE pg_monitor CONNECTION LIMIT 5; ALTER ROLE cache_monitor SET search_path = public, tools; GRANT USAGE ON SCHEMA tools TO cache_monitor');
 wait_for_worker($node, 'postgres');
+# Messages that nobody hears are not sent.
+my $hearer = $node->background_psql('postgres');
+$hearer->query_safe('LISTEN cache_invalidation');
 $node->safe_psql('postgres', "UPDATE item SET version = 1");
 ok($redis->wait_gone(map { "item:$_" } 1 .. 10), 'there is something to measure');
 wait_until('it is counted', sub { target($node, 'postgres', 'keys_deleted') == 10 && stat_of($node, 'postgres', 'notifications') >= 10 });
