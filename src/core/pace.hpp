@@ -2,6 +2,7 @@
 // anybody. What comes alone goes at once.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 namespace cache_invalidate::core {
@@ -17,8 +18,8 @@ class Pace {
     is_loaded_ = is_loaded_ ? taken > 1 : taken > 0 && now - last_ < kShortest;
     if (taken > 0) last_ = now;
   }
-  // Until when more should be waited for; in the past: not at all.
-  std::int64_t until() const { return is_loaded_ ? last_ + kShortest : 0; }
+  // Until when more should be waited for; in the past: not at all. Never longer than the pace, whatever the clock does.
+  std::int64_t until(std::int64_t now) const { return is_loaded_ ? std::min(last_, now) + kShortest : 0; }
 
  private:
   std::int64_t last_ = 0;

@@ -57,7 +57,7 @@ bool Waiter::wait_for_answers(const std::vector<std::unique_ptr<Target>>& target
       owners[count] = target.get();
       sockets[count++] = {target->fd(), static_cast<short>(POLLIN | (target->wants_write() ? POLLOUT : 0)), 0};
     }
-    const timespec left = {0, std::min<long>(until - now, 999999) * 1000};
+    const timespec left = {0, static_cast<long>(until - now) * 1000};
     if (ppoll(sockets, count, &left, nullptr) <= 0) break;
     const TimestampTz time = GetCurrentTimestamp();
     for (nfds_t i = 0; i < count; ++i) {
