@@ -3,7 +3,7 @@
 //
 // The server tells nobody who listens. So every process notes in shared memory, before it runs LISTEN, that it may listen from
 // now on, until it ends: UNLISTEN is not noted. A channel is one of 32 bits: some share one. Who says that nobody
-// listens is right; who says that somebody may can be wrong. A message is asked for when its transaction has been taken: whoever
+// listens is right; who says that somebody may can be wrong. A message is asked for when its transaction has been taken, or later: whoever
 // was to hear it had noted himself before he committed his LISTEN, and so before that.
 #pragma once
 

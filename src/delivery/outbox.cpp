@@ -18,7 +18,8 @@ constexpr TimestampTz kMillisecond = 1000;
 void Outbox::add(const core::BatchReader::Item& item, const core::BatchHeader& header, std::uint64_t position,
                  TimestampTz committed, TimestampTz now) {
   pg_atomic_fetch_add_u64(&board_.counters.messages, 1);
-  if (!is_wanted(*item.shape)) return;
+  const bool waits = held_ || paused_ || settings::batch_window > 0;
+  if (!waits && !is_wanted(*item.shape)) return;
   if (empty()) waiting_since_ = now;
   if (!held_) latency_.begin(position, committed);
   make_room();
@@ -100,11 +101,13 @@ void Outbox::take_next(std::uint64_t up_to) {
 
 bool Outbox::send_taken(TimestampTz now) {
   std::uint64_t sent = 0;
-  if (notify_queue_.take_room(now, sending_bytes_)) {
+  const auto is_heard = [this](const core::MessageQueue::Waiting& waiting) { return listeners_.may_hear(waiting.message.shape); };
+  const bool notifies = std::any_of(sending_.begin(), sending_.end(), is_heard);
+  if (notifies && notify_queue_.take_room(now, sending_bytes_)) {
     std::string problem;
     const bool committed = run_signal_transaction("sending messages", &problem, [&](SignalTransaction& transaction) {
       CACHE_INVALIDATE_CRASH_POINT("outbox.notify", caught);
-      for (const core::MessageQueue::Waiting& waiting : sending_) sent += transaction.notify(waiting.message) ? 1 : 0;
+      for (const core::MessageQueue::Waiting& waiting : sending_) sent += is_heard(waiting) && transaction.notify(waiting.message) ? 1 : 0;
       CACHE_INVALIDATE_CRASH_POINT("outbox.notified", caught);
     });
     if (!committed) {
@@ -113,7 +116,7 @@ bool Outbox::send_taken(TimestampTz now) {
       retry_at_ = retry_time(backoff_, now);
       return false;
     }
-  } else {
+  } else if (notifies) {
     reset_due = true;
   }
   CACHE_INVALIDATE_CRASH_POINT("outbox.committed", fails);

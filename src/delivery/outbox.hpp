@@ -20,7 +20,8 @@ class Outbox {
  public:
   Outbox(journal::Board& board, Gate& gate, const Targets& targets) : board_(board), gate_(gate), targets_(targets) {}
 
-  // A message of the batch at `position`, which is forgotten at once if nobody can get it. Throws std::bad_alloc.
+  // A message of the batch at `position`. It is forgotten if nobody can get it when its turn comes, which may be at once.
+  // Throws std::bad_alloc.
   void add(const core::BatchReader::Item& item, const core::BatchHeader& header, std::uint64_t position, TimestampTz committed,
            TimestampTz now);
   void note_part(const core::BatchHeader& header) { waiting_.note_part(header); }

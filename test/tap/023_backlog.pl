@@ -39,9 +39,13 @@ create_table('find', 2000, 'pattern=find:{id}:*');
 wait_for_worker($node, 'postgres');
 my $worker = worker_pid($node, 'postgres');
 
+# Messages that nobody hears are not sent.
+my $hearer = $node->background_psql('postgres');
+$hearer->query_safe('LISTEN cache_invalidation');
+
 # Waits until everything that was committed was taken from the ring and the journal, and its messages are sent.
 sub all_is_taken {
-    return wait_until('all is taken', sub { stat_of($node, 'postgres', 'ring_used_bytes = 0 AND messages > 0 AND notifications >= messages') eq 't' });
+    return wait_until('all is taken', sub { $hearer->query_safe('SELECT 1'); stat_of($node, 'postgres', 'ring_used_bytes = 0 AND messages > 0 AND notifications >= messages') eq 't' });
 }
 
 # The most memory that the worker ever had, in kB.

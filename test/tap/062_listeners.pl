@@ -16,7 +16,7 @@ $node->start;
 my $redis = CacheInvalidate::Redis->new('cache');
 create_items($node, 'postgres', $redis, rows => 1000);
 wait_for_worker($node, 'postgres');
-my $next = 0;
+my ($next, $id) = (0);
 
 sub sql { return $node->safe_psql('postgres', @_) }
 
@@ -74,13 +74,24 @@ $output = '';
 ok(wait_until('heard', sub { $output .= $function->query_safe('SELECT 1'); $output =~ /"record_id":"$after"/ }), 'so is who did that in a block of code');
 $function->quit;
 
+# What waits, because of a pause, is for those who listen when it leaves.
+sql('SELECT pause_cache_invalidation()');
+$id = ++$next;
+sql("UPDATE item SET version = version + 1 WHERE id = $id");
+ok(wait_until('taken', sub { stat_of($node, 'postgres', 'ring_used_bytes') == 0 }), 'a change waits while all is paused');
+$listener = CacheInvalidate::Listener->new($node, 'postgres');
+sql('SELECT resume_cache_invalidation()');
+my @heard = $listener->take_until("item $id", sub { ($_[0]{record_id} // '') eq $id });
+is(scalar @heard, 1, 'who listens when it goes on is told');
+$listener->quit;
+
 # A worker that is new knows who listens already.
 $listener = CacheInvalidate::Listener->new($node, 'postgres');
 my $worker = wait_for_worker($node, 'postgres');
 sql("SELECT pg_terminate_backend($worker)");
 ok(wait_for_worker($node, 'postgres', $worker), 'another worker is there');
-my $id = change();
-my @heard = $listener->take_until("item $id", sub { ($_[0]{record_id} // '') eq $id });
+$id = change();
+@heard = $listener->take_until("item $id", sub { ($_[0]{record_id} // '') eq $id });
 is($heard[-1]{message}{record_id}, $id, 'and tells who listened before it');
 $listener->quit;
 $node->stop;
