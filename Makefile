@@ -14,6 +14,7 @@
 #   make sanitize           the tests on a server with the module built with AddressSanitizer and UBSan (PARTS)
 #   make valgrind           pg_regress with the server under valgrind
 #   make coverage           which lines of src/ all tests together run, in build/coverage (PARTS)
+#   make instructions       instructions per row, commit and delivery, by callgrind
 #   make demo               a guided tour on private servers (KEEP=1 leaves them running)
 #   make dist               the release archive for PGXN, in build/dist
 #   make deb                Debian packages, in build/deb
@@ -33,7 +34,7 @@ HIREDIS_LIBS := $(or $(shell pkg-config --libs hiredis 2>/dev/null),-lhiredis)
 
 # ---- Goals that do without the server's build system ------------------------------------------
 
-SCRIPT_GOALS := setup test bench soak mutants matrix sanitize valgrind coverage demo dist deb
+SCRIPT_GOALS := setup test bench instructions soak mutants matrix sanitize valgrind coverage demo dist deb
 BUILD_GOALS := unit consistency bench-programs fuzz $(FUZZ_TARGETS:%=fuzz-%)
 .PHONY: $(SCRIPT_GOALS) $(BUILD_GOALS)
 # PARTS: of the tests, such as PARTS="regress tap=001"; what else a script takes it finds in the environment.

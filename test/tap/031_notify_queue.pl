@@ -86,6 +86,6 @@ $node->start;
 $listener = CacheInvalidate::Listener->new($node, 'postgres', 'cache_invalidation', 'things');
 wait_for_worker($node, 'postgres');
 ok(wait_until('reset', sub { slurp_file($node->logfile, $before) =~ /reset: messages could not be sent/ }), 'after a crash it is known still');
-ok(wait_until('sent', sub { stat_of($node, 'postgres', 'notifications') >= 2 }), 'and the reset messages are sent');
+ok(wait_until('sent', sub { stat_of($node, 'postgres', 'messages') >= 2 }), 'and the reset messages are on their way');
 
 done_testing();
