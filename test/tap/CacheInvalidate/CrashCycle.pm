@@ -170,6 +170,8 @@ sub run_round {
     $self->{subscriber}->take_until(sub { 0 }, 0.1) if $options{resets};    # those of a round before may come late
     $self->_fill;
     my $holds = $options{notified} && $crashes;
+    # For nobody no NOTIFY is sent. This one goes down with the server.
+    my $hearer = $holds ? CacheInvalidate::Listener->new($self->{node}, 'postgres') : undef;
     $self->{points}->arm('worker.entered', 'wait') if $holds;
     $self->{points}->arm($point, $action, $visit);
     $workload->($self);
@@ -182,6 +184,7 @@ sub run_round {
     my $victim = $self->has_fired;
     $self->{wire}->mend;
     wait_until('the server was restarted', sub { my ($now) = $self->_look; $now && $now != $checkpointer }, PATIENCE) if $crashes && $fired;
+    undef $hearer;
     if ($holds && $fired) {
         $self->{points}->wait_for('worker.entered');
         $listener = CacheInvalidate::Listener->new($self->{node}, 'postgres');
