@@ -21,7 +21,7 @@ $node->start;
 my @safe = ('appendonly yes', 'appendfsync always', 'auto-aof-rewrite-percentage 0');
 my ($redis, $up) = map { CacheInvalidate::Redis->new($_, config => \@safe) } qw(cache other);
 create_items($node, 'postgres', $redis, rows => ROWS);
-sql("CREATE SERVER other FOREIGN DATA WRAPPER cache_invalidate OPTIONS (url '${\ $up->url }');
+sql("CREATE SERVER other FOREIGN DATA WRAPPER cache_invalidate OPTIONS (url '${\ $up->url }', publish_channel 'changes');
      CREATE SERVER same FOREIGN DATA WRAPPER cache_invalidate OPTIONS (url '${\ $redis->url(1) }');
      CREATE TABLE note (id int PRIMARY KEY, title text);
      INSERT INTO note SELECT n, 'note' FROM generate_series(1, 100) n;
