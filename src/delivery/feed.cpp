@@ -177,6 +177,7 @@ bool Feed::pump_ring(TimestampTz now) {
     CACHE_INVALIDATE_CRASH_POINT("feed.ring.taken", fails);
     board_.ring()->pop();
     CACHE_INVALIDATE_CRASH_POINT("feed.ring.popped", fails);
+    if (dispatcher_.is_full()) break;
   }
   return true;
 }

@@ -29,7 +29,8 @@ class Outbox {
   bool empty() { return waiting_.empty() && sending_.empty(); }
   std::size_t size() const { return waiting_.size() + sending_.size(); }
   std::size_t bytes() const { return waiting_.bytes() + sending_bytes_; }
-  // Memory is bounded: no more batches until some have left, or were given up.
+  // Memory is bounded: no more batches until some have left, or were given up. Only what the order asks for is still taken: not
+  // more than the ring holds.
   bool is_full() const { return size() >= kMostWaiting || bytes() >= kMostBytes; }
 
   // When it is full and nothing can leave: gives up what waits, since deletes wait with it.
