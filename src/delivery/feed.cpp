@@ -1,8 +1,10 @@
 #include "delivery/feed.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 
+#include "core/watermark.hpp"
 #include "delivery/transactions.hpp"
 #include "journal/handover.hpp"
 #include "journal/scan.hpp"
@@ -13,6 +15,7 @@
 namespace cache_invalidate::delivery {
 namespace {
 constexpr int kEntriesAtOnce = 2000;
+constexpr std::size_t kMostDamaged = 1000;
 }
 
 void Feed::begin_full_scan(const pg::Extension& extension) {
@@ -91,8 +94,19 @@ bool Feed::is_known_to_all(std::uint64_t xid) const {
   return filter_.only_target == 0 && !is_first_ && filter_.repeats.empty() && (base_.contains(xid) || recent_.count(xid) != 0);
 }
 
+// Every scan may meet it again, until its segment is truncated.
+void Feed::note_damage(std::string_view row) {
+  if (damaged_.size() >= kMostDamaged) damaged_.clear();
+  if (!damaged_.insert(std::hash<std::string_view>()(row)).second) return;
+  has_damage_ = true;
+  ereport(WARNING, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("cache_invalidate: skipped a damaged row of the journal")));
+}
+
 void Feed::take_row(int segment, std::string_view row) {
-  if (!core::is_batch(row)) return;
+  if (!core::is_batch(row)) {
+    if (!core::Watermark::decode(row).ok()) note_damage(row);
+    return;
+  }
   core::Result<core::BatchReader> opened = core::BatchReader::open(row);
   if (opened.ok()) {
     const std::uint64_t xid = opened.value().header().xid;
@@ -104,9 +118,7 @@ void Feed::take_row(int segment, std::string_view row) {
   dispatcher_.begin_batch(scan_time_, is_new);
   last_[segment] = {dispatcher_.position(), scan_time_};
   const TimestampTz committed = opened.ok() ? pg::server_time(opened.value().header().time) : scan_time_;
-  if (!opened.ok() || !dispatcher_.take_chunk(row, committed, &filter_)) {
-    ereport(WARNING, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("cache_invalidate: skipped a damaged row of the journal")));
-  }
+  if (!opened.ok() || !dispatcher_.take_chunk(row, committed, &filter_)) note_damage(row);
   // What a start or a replay repeats was delivered long ago.
   dispatcher_.end_batch(is_first_ || filter_.only_target != 0 ? 0 : committed);
 }

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <string>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "delivery/dispatcher.hpp"
@@ -54,6 +55,9 @@ class Feed {
   // Takes what has been handed over meanwhile, into memory only. May use a transaction.
   Older look_for_older(TimestampTz now);
 
+  // A row of the journal could not be read since the last call, and had not been met before: it may have been anything.
+  bool take_damage() { return std::exchange(has_damage_, false); }
+
   // Everything visible in `snapshot` has been taken: only the progress keeper can say so.
   void advance_base(const core::XidSnapshot& snapshot);
   // A prepared transaction has ended within `snapshot`, so that its batch is in the journal only.
@@ -73,6 +77,7 @@ class Feed {
  private:
   static void visit_row(void* context, int segment, std::string_view row);
   void take_row(int segment, std::string_view row);
+  void note_damage(std::string_view row);
   void take_entry(const journal::RingEntry& entry, TimestampTz now);
   bool pump_ring(TimestampTz now);
   bool pump_scan(TimestampTz now);
@@ -99,6 +104,8 @@ class Feed {
   std::uint64_t full_scans_ = 0;
   std::uint64_t repetitions_ = 0;
   std::string payload_;
+  std::unordered_set<std::size_t> damaged_;  // rows, by their hash
+  bool has_damage_ = false;
 };
 
 }  // namespace cache_invalidate::delivery

@@ -311,6 +311,8 @@ void start_scans() {
 bool take_batches(TimestampTz now) {
   const std::uint64_t before = worker->dispatcher->position();
   const bool more = worker->feed->pump(now);
+  // Before it can be taken for delivered.
+  if (worker->feed->take_damage()) worker->ring_only->note_loss("a row of the journal is damaged");
   worker->pace.note(worker->dispatcher->position() - before, now);
   return more;
 }
