@@ -58,6 +58,10 @@ class Redis:
     def command(self, *words):
         return subprocess.run([self.program, "-s", self.path, *words], text=True, stdout=subprocess.PIPE, check=False).stdout.strip()
 
+    def fill(self, prefix, count):
+        """Makes so many keys: the prefix and a number, from 1 on."""
+        self.command("EVAL", "for n = 1, tonumber(ARGV[1]) do redis.call('SET', KEYS[1] .. n, 'x') end", "1", prefix, str(count))
+
     def commands_processed(self):
         """UNLINK, DEL and PUBLISH so far."""
         lines = [line for line in self.command("INFO", "commandstats").splitlines()

@@ -15,7 +15,7 @@ import report
 import workloads
 from cluster import Cluster
 from figures import Figures
-from variants import NONE, VARIANTS, create, missing
+from variants import NONE, VARIANTS, base_of, create, missing
 
 
 def arguments():
@@ -63,7 +63,7 @@ def take_turns(cluster, figures, given, workload, variants):
     if hasattr(workload, "run_all"):
         workload.run_all(cluster, figures, variants)
         return
-    taking = [variant for variant in variants if not workload.only or variant.name in workload.only]
+    taking = [variant for variant in variants if workloads.takes(workload, variant)]
     for number in range(given.rounds):
         first = number % max(1, len(taking))
         for variant in taking[first:] + taking[:first]:
@@ -72,7 +72,8 @@ def take_turns(cluster, figures, given, workload, variants):
 
 def measure(given, figures, chosen, variants, bulk_rows, **settings):
     """All workloads on one server."""
-    if len(variants) < 2:
+    variants = [variant for variant in variants if any(workloads.takes(workload, variant) for workload in chosen)]
+    if all(variant.name == base_of(variant) for variant in variants):
         return ""
     cluster = Cluster(given.bindir, given.user, given.programs, bulk_rows, **settings)
     try:

@@ -18,6 +18,7 @@ class Variant:
     deletes: bool = True   # the key is gone some time after the commit
     extension: str = ""    # that has to be there
     logical: bool = False  # in a cluster with wal_level = logical
+    aside: bool = False    # only for workloads that name it
 
 
 VARIANTS = [
@@ -27,6 +28,7 @@ VARIANTS = [
     Variant("ours_listen", "cache_invalidate, with a listener", setup="ours", consumer="listen", channel="cache_invalidation"),
     Variant("ours_off", "cache_invalidate, durability = off", options="-c cache_invalidate.durability=off",
             channel="cache_invalidation"),
+    Variant("ours_many", "cache_invalidate, beside 63 servers and 10 000 triggers", channel="cache_invalidation", aside=True),
     Variant("notify", "PL/pgSQL trigger with pg_notify", consumer="notify", channel="invalidation"),
     Variant("tcn", "contrib tcn", consumer="tcn", channel="tcn", extension="tcn"),
     Variant("outbox", "PL/pgSQL outbox table", consumer="outbox"),
