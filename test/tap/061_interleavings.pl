@@ -154,12 +154,21 @@ for my $point (qw(handover handover.push handover.wake handover.withdraw)) {
 # --- Visible, not handed over, and another transaction that sees it changes the same row: it does not wait for the first, but
 # what it says has to
 
+# The flag is raised for what has no room in the ring.
+use constant LARGE => q(SELECT count(invalidate_cache_key(n || repeat('x', 1000))) FROM generate_series(1, 5000) n;);
+
+# What is told of $slow, until $other is.
+sub tells_in_order {
+    my ($slow, $other, $why) = @_;
+    my @heard = $listener->take_until("row $other", sub { ($_[0]{record_id} // '') eq $other });
+    my @versions = map { $_->{message}{version} } grep { ($_->{message}{record_id} // '') eq $slow } @heard;
+    return is("@versions", '1 2', "$why: told in the order of the commits");
+}
+
 for my $point (qw(handover handover.push handover.flag)) {
     start_listening();
     my ($slow, $other) = new_rows(2);
-    # The flag is raised for what has no room in the ring.
-    my $large = $point eq 'handover.flag' ? q(SELECT count(invalidate_cache_key(n || repeat('x', 1000))) FROM generate_series(1, 5000) n;) : '';
-    my $session = waits_at($point, "BEGIN; $large " . update($slow) . '; COMMIT');
+    my $session = waits_at($point, 'BEGIN; ' . ($point eq 'handover.flag' ? LARGE : '') . update($slow) . '; COMMIT');
     ok(is_visible($slow), 'its change is visible');
     $redis->fill("item:$slow");
     change($slow);
@@ -169,9 +178,24 @@ for my $point (qw(handover handover.push handover.flag)) {
     my @early = $listener->take;
     is(@early, 0, 'but nothing is told');
     goes_on($session);
-    my @heard = $listener->take_until("row $other", sub { ($_[0]{record_id} // '') eq $other });
-    my @versions = map { $_->{message}{version} } grep { ($_->{message}{record_id} // '') eq $slow } @heard;
-    is("@versions", '1 2', "$point: told in the order of the commits");
+    tells_in_order($slow, $other, $point);
+}
+
+# --- The same, and the flag is raised when the worker has looked for it, and not yet for who has handed over
+
+{
+    start_listening();
+    my ($slow, $other) = new_rows(2);
+    my $session = waits_at('handover.flag', 'BEGIN; ' . LARGE . update($slow) . '; COMMIT');
+    $redis->fill("item:$slow");
+    change($slow);
+    ok($redis->wait_gone("item:$slow"), 'the second change is deleted, and could be told');
+    $points->arm('feed.ring', 'wait');
+    change($other);
+    ok($points->wait_for('feed.ring'), 'the worker is about to take another one');
+    goes_on($session);
+    $points->release('feed.ring');
+    tells_in_order($slow, $other, 'flag');
 }
 
 # --- Written to the journal, not committed: its segment is not truncated
