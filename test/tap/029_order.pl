@@ -146,6 +146,28 @@ for my $mode (qw(fast immediate)) {
     heard($id, "and the message comes again after a stop ($mode)");
 }
 
+# --- The same of what is never told
+
+sql(q(CREATE TABLE quiet (id int PRIMARY KEY, version int);
+      CREATE TRIGGER cache_invalidation_quiet AFTER UPDATE ON quiet FOR EACH ROW
+        EXECUTE FUNCTION notify_cache_invalidation('key=quiet:{id}', 'channel=');
+      INSERT INTO quiet VALUES (1, 0), (2, 0)));
+for my $mode (qw(fast immediate)) {
+    my $id = $mode eq 'fast' ? 1 : 2;
+    ok(wait_until('up', sub { state_of('other') eq 'up' }), 'the server is up');
+    $_->fill("quiet:$id") for $cache, $other;
+    $wire->cut;
+    wait_until('it is seen', sub { state_of('other') eq 'down' });
+    sql("UPDATE quiet SET version = version + 1 WHERE id = $id");
+    ok($cache->wait_gone("quiet:$id"), 'the other server has deleted the key');
+    ok(wait_until('noted', sub { is_noted($node, 'postgres') }), 'which is noted');
+    $node->stop($mode);
+    $node->start;
+    wait_until('it is tried', sub { state_of('other') eq 'down' });
+    $wire->mend;
+    ok($other->wait_gone("quiet:$id"), "when the wire is mended after a stop ($mode) it deletes the key too");
+}
+
 # --- Afterwards nothing is left
 
 ok(wait_until('empty', sub { journal_pages($node, 'postgres') <= 2 }), 'the journal is empty in the end');
