@@ -49,7 +49,8 @@ int lock_for_append(const pg::Extension& extension, int preferred) {
 }
 
 bool append(const pg::Extension& extension, int segment, std::string_view bytes, const std::vector<std::size_t>& ends) {
-  Relation table = try_relation_open(extension.journal[segment], NoLock);
+  // Locked already, and without the server's statistics of tables: nothing looks at them, since nobody has to vacuum this one.
+  Relation table = RelationIdGetRelation(extension.journal[segment]);
   if (table == nullptr) return false;
   const CommandId command = GetCurrentCommandId(true);
   std::size_t start = 0;
@@ -60,7 +61,7 @@ bool append(const pg::Extension& extension, int segment, std::string_view bytes,
     heap_freetuple(row);
     start = end;
   }
-  relation_close(table, NoLock);
+  RelationClose(table);
   return true;
 }
 
