@@ -106,6 +106,8 @@ class Target {
 
   int fd() const { return connection_ == nullptr ? -1 : connection_->fd(); }
   bool wants_write() const { return connection_->wants_write(); }
+  // Keys wait until those that were sent before are acknowledged.
+  bool has_more_behind_answers() const { return keys_in_flight(false) > 0 && backlog_.keys().collecting() > 0; }
   // The next time advance() has something to do; DT_NOEND: only the socket can tell.
   TimestampTz deadline() const;
   // Since the last call the socket may be another one.

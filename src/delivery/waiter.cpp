@@ -45,7 +45,7 @@ void Waiter::watch(const std::vector<std::unique_ptr<Target>>& targets) {
   }
 }
 
-bool Waiter::wait_for_answers(const std::vector<std::unique_ptr<Target>>& targets, TimestampTz until) {
+bool Waiter::pause(const std::vector<std::unique_ptr<Target>>& targets, TimestampTz until) {
   TimestampTz now = GetCurrentTimestamp();
   if (now >= until) return false;
   for (; now < until && !InterruptPending; now = GetCurrentTimestamp()) {
@@ -54,8 +54,10 @@ bool Waiter::wait_for_answers(const std::vector<std::unique_ptr<Target>>& target
     nfds_t count = 0;
     for (const auto& target : targets) {
       if (target->fd() < 0 || count == kEventsAtOnce) continue;
+      const short events = static_cast<short>((target->wants_write() ? POLLOUT : 0) | (target->has_more_behind_answers() ? POLLIN : 0));
+      if (events == 0) continue;
       owners[count] = target.get();
-      sockets[count++] = {target->fd(), static_cast<short>(POLLIN | (target->wants_write() ? POLLOUT : 0)), 0};
+      sockets[count++] = {target->fd(), events, 0};
     }
     const timespec left = {0, static_cast<long>(until - now) * 1000};
     if (ppoll(sockets, count, &left, nullptr) <= 0) break;

@@ -1,4 +1,4 @@
-// Where the worker waits: for its latch, the postmaster's death, and the sockets of all targets; under load for the sockets only.
+// Where the worker waits: for its latch, the postmaster's death, and the sockets of all targets; under load for time.
 #pragma once
 
 #include <memory>
@@ -19,9 +19,10 @@ class Waiter {
   // targets whose sockets are ready. Ends the process when the postmaster is gone. Interrupts are the caller's.
   void wait(const std::vector<std::unique_ptr<Target>>& targets, long timeout);
 
-  // Until that time tells the targets whose sockets are ready, and does not look at the latch: nobody who sets it has to wake this
-  // process. Less than a second, or until a signal comes. False: it is past already.
-  bool wait_for_answers(const std::vector<std::unique_ptr<Target>>& targets, TimestampTz until);
+  // Sleeps until that time, and only tells the targets that have more to write, or to send when they are answered. It does not look
+  // at the latch, and mostly at no answer: neither has to wake this process. Less than a second, or until a signal comes.
+  // False: it is past already.
+  bool pause(const std::vector<std::unique_ptr<Target>>& targets, TimestampTz until);
 
  private:
   struct Socket {

@@ -345,7 +345,7 @@ void run_cycle() {
   const TimestampTz deadline = std::min({due, worker->next_tick, worker->next_sweep, worker->presence.deadline()});
   const bool resets = worker->dispatcher->outbox().may_reset() && !worker->feed->is_scanning_for_all();
   const bool busy = more || signalled || older == Feed::Older::in_journal || resets || (worker->feed->must_read_journal() && !worker->dispatcher->is_full());
-  const bool paces = !more && worker->waiter.wait_for_answers(worker->dispatcher->targets(), worker->pace.until(now));
+  const bool paces = !more && worker->waiter.pause(worker->dispatcher->targets(), worker->pace.until(now));
   worker->waiter.wait(worker->dispatcher->targets(), busy || paces ? 0 : milliseconds_until(now, deadline));
 }
 
