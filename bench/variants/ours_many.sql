@@ -9,7 +9,7 @@ BEGIN
     EXECUTE format('CREATE TABLE idle_%s (id int PRIMARY KEY)', number);
     FOR rule IN 1..10 LOOP
       EXECUTE format('CREATE TRIGGER invalidation_%2$s AFTER INSERT OR UPDATE OR DELETE ON idle_%1$s
-        FOR EACH ROW EXECUTE FUNCTION notify_cache_invalidation(''key=idle_%1$s:%2$s:{id}'', ''server=bench_%3$s'')', number, rule, 1 + number %% 63);
+        FOR EACH ROW EXECUTE FUNCTION notify_cache_invalidation(''key=idle_%1$s:%2$s:{id}'', ''server=bench_%3$s'')', number, rule, 1 + number % 63);
     END LOOP;
     COMMIT;
   END LOOP;
