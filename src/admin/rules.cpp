@@ -99,22 +99,28 @@ const char* format_name(core::Format format) {
   return "record";
 }
 
-void add_rule(Row& row, const capture::FoundTrigger& trigger, const core::RuleSpec& spec) {
-  const auto add_single = [&](const char* name) {
-    const std::vector<std::string> values = values_of(trigger, name);
-    row.add_utf8(values.empty() ? nullptr : &values.front());
-  };
-  const std::string resource = spec.has_resource ? spec.resource : trigger.table;
-  row.add_utf8(&resource);
-  row.add_list(values_of(trigger, "key"));
-  row.add_list(values_of(trigger, "pattern"));
-  add_single("id");
+// A rule as it was written. It owns memory, so it is made where no error of the server jumps past it.
+struct Written {
+  Written(const capture::FoundTrigger& trigger, const core::RuleSpec& spec)
+      : resource(spec.has_resource ? spec.resource : trigger.table), keys(values_of(trigger, "key")), patterns(values_of(trigger, "pattern")),
+        id(values_of(trigger, "id")), payload(values_of(trigger, "payload")), channel(values_of(trigger, "channel")), fields(field_names(spec)) {}
+
+  std::string resource;
+  std::vector<std::string> keys, patterns, id, payload, channel, fields;
+};
+
+void add_rule(Row& row, const Written& written, const core::RuleSpec& spec) {
+  const auto add_single = [&row](const std::vector<std::string>& values) { row.add_utf8(values.empty() ? nullptr : &values.front()); };
+  row.add_utf8(&written.resource);
+  row.add_list(written.keys);
+  row.add_list(written.patterns);
+  add_single(written.id);
   row.add_list(spec.columns);
   row.add_list(spec.ignore);
-  row.add_list(field_names(spec));
+  row.add_list(written.fields);
   row.add_text(format_name(spec.format));
-  add_single("payload");
-  add_single("channel");
+  add_single(written.payload);
+  add_single(written.channel);
   row.add_list(spec.servers);
 }
 
@@ -150,11 +156,12 @@ CACHE_INVALIDATE_FUNCTION(rules) {
     const core::RuleSpec usable = parsed.ok() ? core::RuleSpec() : core::parse_usable(arguments, problem);
     const core::RuleSpec& spec = parsed.ok() ? parsed.value() : usable;
     const Finding found = checks.check(trigger, spec, parsed.ok() ? nullptr : &parsed.error());
+    const Written written(trigger, spec);
     pg::guarded([&] {
       CHECK_FOR_INTERRUPTS();
       Row row;
       row.add(ObjectIdGetDatum(trigger.oid));
-      add_rule(row, trigger, spec);
+      add_rule(row, written, spec);
       row.add_utf8(found.problem.empty() ? nullptr : &found.problem);
       row.add_utf8(found.cure.empty() ? nullptr : &found.cure);
       add_counts(row, counted, trigger.oid);
