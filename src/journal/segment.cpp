@@ -26,6 +26,13 @@ HeapTuple form_row(TupleDesc descriptor, std::string_view chunk) {
   return row;
 }
 
+// When their common page is full, all who commit would meet at the lock under which a file grows. So whoever has a page goes on with
+// one of his own, and does not look for room elsewhere. The first page is a common one: short sessions do not take one each.
+int insert_options(Relation table) {
+  const bool has_page = RelationGetTargetBlock(table) != InvalidBlockNumber;
+  return HEAP_INSERT_NO_LOGICAL | (has_page ? HEAP_INSERT_SKIP_FSM : 0);
+}
+
 // What is long is stored apart, under an index. To truncate that and to build it anew are two steps: a crash between them would leave
 // none, and the next long key could not be written. So both get new files, which a crash takes back as a whole.
 void empty_long_values(Oid oid) {
@@ -56,7 +63,7 @@ bool append(const pg::Extension& extension, int segment, std::string_view bytes,
   std::size_t start = 0;
   for (const std::size_t end : ends) {
     HeapTuple row = form_row(RelationGetDescr(table), bytes.substr(start, end - start));
-    heap_insert(table, row, command, HEAP_INSERT_NO_LOGICAL, nullptr);
+    heap_insert(table, row, command, insert_options(table), nullptr);
     CACHE_INVALIDATE_CRASH_POINT("journal.append.row", fails);
     heap_freetuple(row);
     start = end;
