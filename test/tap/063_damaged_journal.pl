@@ -27,7 +27,7 @@ sub restart_worker {
     return $worker = wait_for_worker($node, 'postgres', $worker);
 }
 
-# What becomes of a row that $change damages, and of one that is not damaged.
+# Two rows of the journal, of which $change damages the first: everything is deleted, and told of once.
 sub is_reset {
     my ($what, $change) = @_;
     $redis->fill(map { "item:$_" } 1 .. 100);
@@ -47,7 +47,7 @@ sub is_reset {
     return;
 }
 
-# Changes the oldest batch that names item 1 alone.
+# Puts $new in the place of the batches that name item 1.
 sub damage {
     my ($new) = @_;
     my $count = sql(join '', map {
