@@ -56,6 +56,8 @@ is(worker_pid($node, 'postgres'), $worker, 'the worker was not restarted');
 sql('BEGIN; SELECT pause_cache_invalidation(); ROLLBACK');
 change(2);
 heard(2, 'a pause that is rolled back is none');
+# What is not may be told once more by the next worker.
+ok(wait_until('noted', sub { is_noted($node, 'postgres') }), 'which is noted as sent');
 is(sql('SELECT pause_cache_invalidation()'), 't', 'all is paused');
 ok(are('paused', qw(cache other)), 'the view says so');
 my $before = stat_of($node, 'postgres', 'batches');
