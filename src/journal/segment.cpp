@@ -56,8 +56,7 @@ int lock_for_append(const pg::Extension& extension, int preferred) {
 }
 
 bool append(const pg::Extension& extension, int segment, std::string_view bytes, const std::vector<std::size_t>& ends) {
-  // Locked already, and without the server's statistics of tables: nothing looks at them, since nobody has to vacuum this one.
-  Relation table = RelationIdGetRelation(extension.journal[segment]);
+  Relation table = try_relation_open(extension.journal[segment], NoLock);
   if (table == nullptr) return false;
   const CommandId command = GetCurrentCommandId(true);
   std::size_t start = 0;
@@ -68,7 +67,7 @@ bool append(const pg::Extension& extension, int segment, std::string_view bytes,
     heap_freetuple(row);
     start = end;
   }
-  RelationClose(table);
+  relation_close(table, NoLock);
   return true;
 }
 
