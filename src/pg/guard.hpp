@@ -10,8 +10,6 @@
 
 #include <csetjmp>
 #include <exception>
-#include <new>
-#include <string>
 
 #include "core/result.hpp"
 
@@ -41,18 +39,12 @@ class ReportedError : public std::exception {
   core::Error error_;
 };
 
-// Plain data: nothing between catching and reporting may fail.
-struct CaughtError {
-  ErrorData* server_error = nullptr;
-  char sqlstate[6];
-  char message[1024];
-  char detail[1024];
-  char hint[2048];
+// Keeps the exception that is being handled for raise_kept(). Outside the stack, where it would keep each call some
+// kilobytes away from what its caller has just used.
+void keep_caught() noexcept;
 
-  void set(const char* code, const char* what, const char* more, const char* cure) noexcept;
-};
-
-[[noreturn]] void raise(const CaughtError& caught);
+// Reports what was kept; called when no C++ scope is left. Until then nothing else may be caught.
+[[noreturn]] void raise_kept();
 
 template <auto Body>
 struct Entry;
@@ -60,22 +52,12 @@ struct Entry;
 template <typename R, typename... Args, R (*Body)(Args...)>
 struct Entry<Body> {
   static R call(Args... args) {
-    CaughtError caught;
     try {
       return Body(args...);
-    } catch (const PgError& error) {
-      caught.server_error = error.data();
-    } catch (const ReportedError& error) {
-      const core::Error& e = error.error();
-      caught.set(e.sqlstate, e.message.c_str(), e.detail.c_str(), e.hint.c_str());
-    } catch (const std::bad_alloc&) {
-      caught.set("53200", "out of memory", "", "");
-    } catch (const std::exception& error) {
-      caught.set("XX000", error.what(), "", "");
     } catch (...) {
-      caught.set("XX000", "unrecognized C++ exception", "", "");
+      keep_caught();
     }
-    raise(caught);
+    raise_kept();
   }
 };
 
