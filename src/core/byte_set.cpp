@@ -39,11 +39,10 @@ ByteSet::Added ByteSet::add(std::uint32_t tag, std::string_view bytes) {
   const std::uint32_t hash = hash_of(tag, bytes);
   const std::size_t mask = slots_.size() - 1;
   std::size_t slot = hash & mask;
-  while (slots_[slot] != kEmpty) {
-    const std::uint32_t index = slots_[slot] - 1;
-    const Entry& entry = entries_[index];
-    if (entry.hash == hash && entry.tag == tag && this->bytes(index) == bytes) return {index, false};
-    slot = (slot + 1) & mask;
+  for (; !slots_[slot].is_empty(); slot = (slot + 1) & mask) {
+    if (slots_[slot].hash != hash) continue;
+    const std::uint32_t index = slots_[slot].number - 1;
+    if (entries_[index].tag == tag && this->bytes(index) == bytes) return {index, false};
   }
   if (arena_.size() + bytes.size() > std::numeric_limits<std::uint32_t>::max()) {
     throw std::length_error("byte set arena is full");
@@ -57,19 +56,20 @@ ByteSet::Added ByteSet::add(std::uint32_t tag, std::string_view bytes) {
     entries_.pop_back();
     throw;
   }
-  slots_[slot] = index + 1;
+  slots_[slot] = {hash, index + 1};
   return {index, true};
 }
 
 void ByteSet::grow() {
   const std::size_t size = slots_.empty() ? kFirstSlots : slots_.size() * 2;
-  std::vector<std::uint32_t> slots(size, kEmpty);
+  std::vector<Slot> slots(size);
   const std::size_t mask = size - 1;
   // In insertion order: truncate() relies on newer entries never standing before older ones of a probe run.
   for (std::uint32_t index = 0; index < entries_.size(); ++index) {
-    std::size_t slot = entries_[index].hash & mask;
-    while (slots[slot] != kEmpty) slot = (slot + 1) & mask;
-    slots[slot] = index + 1;
+    const std::uint32_t hash = entries_[index].hash;
+    std::size_t slot = hash & mask;
+    while (!slots[slot].is_empty()) slot = (slot + 1) & mask;
+    slots[slot] = {hash, index + 1};
   }
   slots_.swap(slots);
 }
@@ -77,14 +77,14 @@ void ByteSet::grow() {
 std::size_t ByteSet::slot_of(std::uint32_t index) const {
   const std::size_t mask = slots_.size() - 1;
   std::size_t slot = entries_[index].hash & mask;
-  while (slots_[slot] != index + 1) slot = (slot + 1) & mask;
+  while (slots_[slot].number != index + 1) slot = (slot + 1) & mask;
   return slot;
 }
 
 void ByteSet::truncate(std::uint32_t size) {
   while (entries_.size() > size) {
     // Emptying a slot is safe: whatever probed past it is newer and has been removed already.
-    slots_[slot_of(static_cast<std::uint32_t>(entries_.size() - 1))] = kEmpty;
+    slots_[slot_of(static_cast<std::uint32_t>(entries_.size() - 1))] = {};
     arena_.resize(entries_.back().offset);
     entries_.pop_back();
   }
@@ -92,7 +92,7 @@ void ByteSet::truncate(std::uint32_t size) {
 
 void ByteSet::clear() {
   const std::size_t held =
-      arena_.capacity() + entries_.capacity() * sizeof(Entry) + slots_.capacity() * sizeof(std::uint32_t);
+      arena_.capacity() + entries_.capacity() * sizeof(Entry) + slots_.capacity() * sizeof(Slot);
   if (held > kKeptBytes) {
     ByteSet().swap(*this);
     return;
@@ -101,7 +101,7 @@ void ByteSet::clear() {
 }
 
 std::size_t ByteSet::memory() const {
-  return arena_.size() + entries_.size() * sizeof(Entry) + slots_.size() * sizeof(std::uint32_t);
+  return arena_.size() + entries_.size() * sizeof(Entry) + slots_.size() * sizeof(Slot);
 }
 
 void ByteSet::swap(ByteSet& other) noexcept {

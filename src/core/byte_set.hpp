@@ -50,7 +50,12 @@ class ByteSet {
     std::uint32_t tag;
   };
 
-  static constexpr std::uint32_t kEmpty = 0;  // a slot holds entry number + 1
+  // With the entry's hash, so that passing by costs no look at the entry.
+  struct Slot {
+    std::uint32_t hash = 0;
+    std::uint32_t number = 0;  // the entry's index plus one; 0: empty
+    bool is_empty() const { return number == 0; }
+  };
   static constexpr std::size_t kKeptBytes = 256 * 1024;
 
   void grow();
@@ -58,7 +63,7 @@ class ByteSet {
 
   std::string arena_;
   std::vector<Entry> entries_;
-  std::vector<std::uint32_t> slots_;  // power of two, at most 3/4 full
+  std::vector<Slot> slots_;  // power of two, at most 3/4 full
 };
 
 }  // namespace cache_invalidate::core
