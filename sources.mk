@@ -107,6 +107,7 @@ DELIVERY_SRCS = \
 	src/delivery/target_options.cpp \
 	src/delivery/target_pipeline.cpp \
 	src/delivery/target_publish.cpp \
+	src/delivery/time_slice.cpp \
 	src/delivery/waiter.cpp \
 	src/delivery/worker.cpp \
 	src/delivery/worker_role.cpp \

@@ -10,6 +10,7 @@
 #include "delivery/ring_only.hpp"
 #include "delivery/segment_keeper.hpp"
 #include "delivery/signals.hpp"
+#include "delivery/time_slice.hpp"
 #include "delivery/transactions.hpp"
 #include "delivery/waiter.hpp"
 #include "delivery/worker_sight.hpp"
@@ -361,6 +362,7 @@ CACHE_INVALIDATE_WORKER_MAIN(worker_main) {
   memcpy(&role, MyBgworkerEntry->bgw_extra, sizeof role);
   BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(argument), role, OidIsValid(role) ? pg::kConnectFlags : 0);
   pin_settings();
+  shorten_time_slice();
   journal::DatabaseSlot* slot = enter_slot();
   if (slot == nullptr) proc_exit(0);
   worker = new Worker();
