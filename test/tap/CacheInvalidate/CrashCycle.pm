@@ -107,7 +107,9 @@ sub run {
     my ($self, $script) = @_;
     my ($out, $errors) = ('', '');
     my @psql = ('psql', '-XAtq', '-d', $self->{node}->connstr('postgres'), '-f', '-');
-    my $run = IPC::Run::start(\@psql, '<', \"SELECT 'backend ' || pg_backend_pid();\n$script", '>', \$out, '2>', \$errors, IPC::Run::timeout(3 * PATIENCE));
+    # Told to quit, since its input stays open while we look.
+    my $input = "SELECT 'backend ' || pg_backend_pid();\n$script\n\\q\n";
+    my $run = IPC::Run::start(\@psql, '<', \$input, '>', \$out, '2>', \$errors, IPC::Run::timeout(3 * PATIENCE));
     if ($self->{action} eq 'wait') {
         while ($run->pumpable) {
             $run->pump_nb;
@@ -160,12 +162,13 @@ sub state_of_cache { my ($self) = @_; return $self->ask(q(SELECT state FROM cach
 #   resets => 'messages' | 'all'   what may be made up for by a reset
 #   pokes => 1                     the launcher must not wait before it starts a worker
 #   also => [MARKS]                that the workload arms as well
+#   crashes => 1                   the workload kills the server, whatever the mark does
 #   notified => 1                  NOTIFY is judged though the server crashes: what is told before does not count
 sub run_round {
     my ($self, $point, $action, $visit, $workload, %options) = @_;
     @$self{qw(round point action said backends problems)} = ($self->{round} + 1, $point, $action, '', {}, []);
     my ($checkpointer, $worker) = $self->_look;
-    my $crashes = $action =~ /kill|abort/;
+    my $crashes = $options{crashes} || $action =~ /kill|abort/;
     my $listener = $crashes ? undef : CacheInvalidate::Listener->new($self->{node}, 'postgres');
     $self->{subscriber}->take_until(sub { 0 }, 0.1) if $options{resets};    # those of a round before may come late
     $self->_fill;

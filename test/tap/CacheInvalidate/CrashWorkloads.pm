@@ -114,7 +114,7 @@ my @table = (
     [ qr/^compaction\./, \&_compaction, resets => 'messages' ],
     [ qr/^(?:ring_only\.(?:forbid|forbidden)|bequeath)(?:\.|$)/, \&_ring_end, resets => 'all', pokes => 1 ],
     [ qr/^ring_only\./, \&_ring_only, resets => 'all' ],
-    [ qr/^reset(?:\.|$)/, \&_loss, resets => 'all' ]);
+    [ qr/^reset(?:\.|$)/, \&_loss, resets => 'all', crashes => 1 ]);
 
 # workload_of(MARK): the workload and the options for run_round(); nothing: none comes there.
 sub workload_of {
