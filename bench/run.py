@@ -93,7 +93,10 @@ def main():
     given = arguments()
     bulk_rows = 100_000 if given.quick else 1_000_000
     variants = wanted_variants(given)
-    chosen = [workload for workload in workloads.all_workloads(given.quick, bulk_rows) if re.search(given.workloads, workload.name)]
+    known = workloads.all_workloads(given.quick, bulk_rows)
+    chosen = [workload for workload in known if re.search(given.workloads, workload.name)]
+    if not chosen:
+        sys.exit(f"bench: no workload matches {given.workloads}; there are {', '.join(w.name for w in known)}")
     figures = Figures()
     version = measure(given, figures, chosen, [v for v in variants if not v.logical], bulk_rows)
     shared = [w for w in chosen if isinstance(w, (workloads.Throughput, workloads.Bulk, workloads.Latency)) and not w.only]
