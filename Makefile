@@ -142,8 +142,8 @@ REGRESS_OPTS = --inputdir=.
 ISOLATION_OPTS = --inputdir=test/isolation
 
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
-ifeq ($(wildcard $(PGXS)),)
-$(error "$(PG_CONFIG)" names no PostgreSQL with its extension build files: set PG_CONFIG, or run "make setup")
+ifeq ($(and $(wildcard $(PGXS)),$(wildcard $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h)),)
+$(error "$(PG_CONFIG)" names no PostgreSQL with its extension build files and headers: set PG_CONFIG, or run "make setup")
 endif
 
 # The server's headers are system headers, so that our warnings are about our code.

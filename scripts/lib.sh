@@ -16,12 +16,15 @@ die() {
 unset MAKEFLAGS MAKELEVEL MFLAGS
 JOBS=$(nproc 2>/dev/null || echo 2)
 
+# Debian's client has PGXS, but the headers are in a package of their own.
+builds_extensions() { [ -f "$("$1" --pgxs 2>/dev/null)" ] && [ -f "$("$1" --includedir-server)/postgres.h" ]; }
+
 # The pg_config to build with, in PG_CONFIG: the one given, or else the first that knows how to build
 # extensions of the one on the PATH and Debian's, newest first.
 find_pg_config() {
   local candidate
   while read -r candidate; do
-    if [ -n "$candidate" ] && [ -f "$("$candidate" --pgxs 2>/dev/null)" ]; then
+    if [ -n "$candidate" ] && builds_extensions "$candidate"; then
       export PG_CONFIG=$candidate
       PG_BIN=$("$candidate" --bindir)
       PG_PGXS=$(dirname "$(dirname "$(dirname "$("$candidate" --pgxs)")")")
