@@ -42,11 +42,15 @@ TimestampTz SegmentKeeper::kept_until(int segment) const {
 }
 
 // The window of a target ends when it was last seen: it may have been restarted since.
+bool SegmentKeeper::is_window_open(const Target& target, TimestampTz kept) {
+  return kept != 0 && target.enabled() && target.contact() < kept;
+}
+
 bool SegmentKeeper::is_kept(int segment, TimestampTz now) const {
   const TimestampTz kept = kept_until(segment);
   bool any = false;
   for (const auto& target : dispatcher_.targets()) {
-    if (kept == 0 || !target->enabled() || target->contact() >= kept) continue;
+    if (!is_window_open(*target, kept)) continue;
     if (now >= kept) target->check_soon();
     any = true;
   }
@@ -198,8 +202,9 @@ journal::JournalHold SegmentKeeper::find_hold(int segment, TimestampTz now) {
   if (pages_[segment] == 0) return JournalHold::none;
   if (feed_.is_scanning()) return JournalHold::reading;
   const std::uint64_t position = feed_.last(segment).position;
+  const TimestampTz kept = kept_until(segment);
   for (const auto& target : dispatcher_.targets()) {
-    if (target->is_done(position)) continue;
+    if (target->is_done(position) && (now < kept || !is_window_open(*target, kept))) continue;
     board_.journal_hold_server = target->server();
     return JournalHold::target;
   }

@@ -33,6 +33,7 @@ class SegmentKeeper {
   std::uint64_t bytes() const { return (static_cast<std::uint64_t>(pages_[0]) + pages_[1]) * BLCKSZ; }
   bool is_crowded() const;
   TimestampTz kept_until(int segment) const;
+  static bool is_window_open(const Target& target, TimestampTz kept);
   bool presume_lost();
   bool is_kept(int segment, TimestampTz now) const;
   journal::JournalHold find_hold(int segment, TimestampTz now);
