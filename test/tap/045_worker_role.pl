@@ -12,7 +12,8 @@ use CacheInvalidate::Node;
 use CacheInvalidate::Redis;
 use CacheInvalidate::Wait;
 
-my $node  = new_node('main', 'cache_invalidate.worker_role' => 'Cache worker', 'cache_invalidate.max_journal_size' => '16MB');
+# An autovacuum worker would be in the way of the owner who drops his database.
+my $node = new_node('main', autovacuum => 'off', 'cache_invalidate.worker_role' => 'Cache worker', 'cache_invalidate.max_journal_size' => '16MB');
 my $redis = CacheInvalidate::Redis->new('cache', config => ['requirepass right']);
 $redis->log_in_by('AUTH', 'right');
 $node->start;
