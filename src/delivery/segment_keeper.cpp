@@ -15,6 +15,7 @@ constexpr TimestampTz kSecond = 1000000;
 constexpr TimestampTz kLongestPause = 30 * kSecond;
 constexpr TimestampTz kRotateAfter = 5 * kSecond;       // so that an idle journal is empty soon
 constexpr BlockNumber kRotatePages = 16 * 1024 * 1024 / BLCKSZ;
+constexpr TimestampTz kWatch = kSecond / 20;            // between two looks at a journal that is nearly full
 
 std::uint64_t limit() { return static_cast<std::uint64_t>(settings::max_journal_size) * 1024 * 1024; }
 TimestampTz replay_window() { return settings::replay_window * 1000L; }
@@ -23,7 +24,8 @@ TimestampTz replay_window() { return settings::replay_window * 1000L; }
 
 bool SegmentKeeper::is_crowded() const { return bytes() >= limit() / 2; }
 
-void SegmentKeeper::measure() {
+void SegmentKeeper::measure(TimestampTz now) {
+  measured_ = now;
   const WorkerTransaction transaction("measuring the journal");
   for (int i = 0; i < 2; ++i) {
     // Deletes do not wait for who holds it: it is as large as it was.
@@ -31,6 +33,18 @@ void SegmentKeeper::measure() {
     pages_[i] = journal::pages(transaction.extension(), i);
   }
   transaction.commit();
+}
+
+void SegmentKeeper::note_size() {
+  is_full_ = bytes() >= (is_full_ ? limit() / 4 * 3 : limit());
+  board_.journal_bytes = bytes();
+  board_.journal_full = is_full_;
+}
+
+void SegmentKeeper::watch(TimestampTz now) {
+  if (is_full_ || bytes() < limit() / 2 || now < measured_ + kWatch) return;
+  measure(now);
+  note_size();
 }
 
 // Until when a Redis that comes back with older data needs what lies in the segment.
@@ -182,16 +196,14 @@ void SegmentKeeper::rotate(int active, TimestampTz now) {
 }
 
 void SegmentKeeper::tick(TimestampTz now) {
-  measure();
+  measure(now);
   const int active = static_cast<int>(pg_atomic_read_u32(&slot_.active_segment));
   const int other = 1 - active;
   if (!feed_.is_scanning()) {
     if (pages_[other] > 0 && (try_truncate(other, now) || (is_crowded() && copy_forward(other, now)))) pages_[other] = 0;
     if (pages_[other] == 0) rotate(active, now);
   }
-  is_full_ = bytes() >= (is_full_ ? limit() / 4 * 3 : limit());
-  board_.journal_bytes = bytes();
-  board_.journal_full = is_full_;
+  note_size();
   board_.journal_hold_server = InvalidOid;
   board_.journal_hold = find_hold(other, now);
 }

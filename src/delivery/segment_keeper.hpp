@@ -21,6 +21,8 @@ class SegmentKeeper {
 
   // About once a second, after the progress keeper. Transactions of its own; may raise an error.
   void tick(TimestampTz now);
+  // Each cycle: much is written in a second, and from the limit on it must not be.
+  void watch(TimestampTz now);
   // When the next tick is of use, if nothing else happens; DT_NOEND: nothing is left to do.
   TimestampTz deadline(TimestampTz now) const;
 
@@ -29,6 +31,7 @@ class SegmentKeeper {
 
   // The journal is at its limit.
   bool is_full() const { return is_full_; }
+
  private:
   std::uint64_t bytes() const { return (static_cast<std::uint64_t>(pages_[0]) + pages_[1]) * BLCKSZ; }
   bool is_crowded() const;
@@ -41,7 +44,8 @@ class SegmentKeeper {
   bool try_truncate(int segment, TimestampTz now);
   bool copy_forward(int segment, TimestampTz now);
   void rotate(int active, TimestampTz now);
-  void measure();
+  void measure(TimestampTz now);
+  void note_size();
 
   journal::DatabaseSlot& slot_;
   journal::Board& board_;
@@ -50,6 +54,7 @@ class SegmentKeeper {
   Progress& progress_;
 
   BlockNumber pages_[2] = {0, 0};
+  TimestampTz measured_ = 0;
   TimestampTz rotated_ = 0;
   TimestampTz truncate_pause_ = 0;
   TimestampTz next_truncate_ = 0;

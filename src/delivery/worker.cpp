@@ -281,6 +281,7 @@ void handle_requests(TimestampTz now) {
 void keep_books(TimestampTz now) {
   worker->progress->run();
   if (!worker->progress->is_settled()) worker->next_tick = std::min(worker->next_tick, now + kTick);
+  worker->segments->watch(now);
   if (now < worker->next_tick) return;
   CACHE_INVALIDATE_CRASH_POINT("worker.tick", fails);
   worker->progress->tick();
