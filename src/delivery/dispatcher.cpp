@@ -160,6 +160,11 @@ void Dispatcher::end_batch(TimestampTz committed) {
   }
 }
 
+Target* Dispatcher::next_to_scan() const {
+  const auto found = std::find_if(targets_.begin(), targets_.end(), [](const auto& target) { return target->wants_scan(); });
+  return found == targets_.end() ? nullptr : found->get();
+}
+
 bool Dispatcher::replay_forgotten(TimestampTz discarded_until) {
   bool is_covered = true;
   for (const auto& target : targets_) {

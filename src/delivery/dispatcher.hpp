@@ -58,6 +58,8 @@ class Dispatcher {
   // Servers that came back with older data are owed the replay window again. Batches that were taken up to
   // `discarded_until` are in the journal no more. False: it does not reach back far enough.
   bool replay_forgotten(TimestampTz discarded_until);
+  // The next target for which the journal must be scanned, or nullptr.
+  Target* next_to_scan() const;
 
   // Drives the targets.
   void advance(TimestampTz now);

@@ -299,14 +299,11 @@ void start_scans() {
     transaction.commit();
     return;
   }
-  if (feed.is_scanning()) return;
-  for (const auto& target : worker->dispatcher->targets()) {
-    if (!target->wants_scan()) continue;
-    const WorkerTransaction transaction("reading the journal");
-    feed.begin_target_scan(transaction.extension(), *target);
-    transaction.commit();
-    return;
-  }
+  Target* target = worker->dispatcher->next_to_scan();
+  if (feed.is_scanning() || target == nullptr) return;
+  const WorkerTransaction transaction("reading the journal");
+  feed.begin_target_scan(transaction.extension(), *target);
+  transaction.commit();
 }
 
 // Takes what has been committed. True: there may be more right now.
@@ -346,7 +343,9 @@ void run_cycle() {
   const TimestampTz due = older == Feed::Older::on_its_way ? now + kHandoverCheck : worker->dispatcher->deadline(now);
   const TimestampTz deadline = std::min({due, worker->next_tick, worker->next_sweep, worker->presence.deadline()});
   const bool resets = worker->dispatcher->outbox().may_reset() && !worker->feed->is_scanning_for_all();
-  const bool busy = more || signalled || older == Feed::Older::in_journal || resets || (worker->feed->must_read_journal() && !worker->dispatcher->is_full());
+  const bool must_read = worker->feed->must_read_journal() && !worker->dispatcher->is_full();
+  const bool must_scan = worker->dispatcher->next_to_scan() != nullptr && !worker->feed->is_scanning();
+  const bool busy = more || signalled || older == Feed::Older::in_journal || resets || must_read || must_scan;
   const bool paces = !more && worker->waiter.pause(worker->dispatcher->targets(), worker->pace.until(now));
   worker->waiter.wait(worker->dispatcher->targets(), busy || paces ? 0 : milliseconds_until(now, deadline));
 }
