@@ -13,7 +13,8 @@ use CacheInvalidate::Node;
 use CacheInvalidate::Redis;
 use CacheInvalidate::Wait;
 
-my $node  = new_node('main');
+# An autovacuum worker might be on its way to a database that is dropped.
+my $node  = new_node('main', autovacuum => 'off');
 my $redis = CacheInvalidate::Redis->new('cache');
 $node->start;
 
@@ -22,12 +23,13 @@ sub sql { return $node->safe_psql('postgres', @_) }
 # --- Installation
 
 $node->safe_psql('postgres', "CREATE DATABASE $_") for qw(app plain);
-is(worker_pid($node, 'app'), undef, 'no worker before CREATE EXTENSION');
+# One may have come to look.
+ok(wait_until('none', sub { !defined worker_pid($node, 'app') }), 'no worker before CREATE EXTENSION');
 my $installed = $node->safe_psql('app', "CREATE EXTENSION cache_invalidate; SELECT clock_timestamp()");
 my $worker = wait_for_worker($node, 'app');
 ok($worker, 'CREATE EXTENSION brings a worker without a restart');
-is($node->safe_psql('app', "SELECT worker_started - '$installed' < interval '1 s' FROM cache_invalidation_stats"),
-    't', 'it was there within a second');
+is($node->safe_psql('app', "SELECT worker_started - '$installed' < interval '5 s' FROM cache_invalidation_stats"),
+    't', 'it was there at once, not at the next look');
 
 # --- Delivery
 

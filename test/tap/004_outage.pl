@@ -130,8 +130,7 @@ cmp_ok(stat_of($node, 'postgres', 'messages'), '<=', 2, 'a clean restart repeats
 
 # --- The worker stands still, and the ring overflows
 
-$worker = wait_for_worker($node, 'postgres');
-kill 'STOP', $worker;
+$worker = stop_worker($node, 'postgres');
 ($keys) = commits();
 is($redis->command('EXISTS', @$keys), COMMITS, 'nothing is delivered meanwhile');
 my $scans = stat_of($node, 'postgres', 'journal_scans');

@@ -69,10 +69,10 @@ $node->start;
 $worker = wait_for_worker($node, 'postgres');
 ok($redis->wait_gone(change()), 'after the start it delivers');
 
-$start = time;
 $redis->stop;
 change();
 ok(wait_until('the target is down', sub { target($node, 'postgres', 'state') eq 'down' }), 'Redis is down');
+$start = time;
 $node->stop('fast');
 cmp_ok(time - $start, '<', 3, 'fast stop while the worker waits to connect again');
 $redis->start;

@@ -125,7 +125,8 @@ $node->safe_psql('postgres', 'DROP DATABASE journalled');
 
 # --- What arrives: a Redis in which everything is cached, and a listener
 
-configure($node, shared_preload_libraries => 'cache_invalidate');
+# Exactly these messages: none is told before its keys are deleted, and once more then.
+configure($node, shared_preload_libraries => 'cache_invalidate', 'cache_invalidate.signal_timeout' => '1min');
 $node->restart;
 my $redis = CacheInvalidate::Redis->new('cache');
 $node->safe_psql('postgres', 'CREATE DATABASE delivered');

@@ -30,7 +30,8 @@ is(there($oid), publish($oid), 'both sides call their server by the same number'
 
 $far->fill(map { "item:$_" } 100 .. 110);
 $far->kill9;
-there("INSERT INTO item VALUES ($_)") for 100 .. 110;
+# In one transaction, and so in one segment.
+there('INSERT INTO item SELECT generate_series(100, 110)');
 my $segments = 'SELECT 0 AS segment, batch FROM cache_invalidation_journal_0 UNION ALL SELECT 1, batch FROM cache_invalidation_journal_1';
 my $segment  = there("SELECT DISTINCT segment FROM ($segments) s WHERE get_byte(batch, 0) = 1");
 my $xid      = there('SELECT pg_current_xact_id()');

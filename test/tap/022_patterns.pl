@@ -159,6 +159,7 @@ $locked->fill((map { "item:$_" } 1 .. 300), (map { "other:$_" } 1 .. 300));
 sql(sprintf q{ALTER SERVER cache OPTIONS (SET url '%s'); CREATE USER MAPPING FOR CURRENT_USER SERVER cache OPTIONS (username 'invalidator', password 'secret')},
     $locked->url);
 invalidate(['*']);
+ok($locked->wait_gone(map { "item:$_" } 1 .. 300), 'it is swept');
 ok(wait_until('swept', sub { target($node, 'postgres', q(state = 'up' AND patterns_pending = 0)) eq 't' }), 'the sweep comes to an end');
 is_deeply([ grep { /^item:/ } $locked->keys ], [], 'what it may delete is gone');
 like(target($node, 'postgres', 'problem'), qr/NOPERM/, 'that it may not delete all shows');

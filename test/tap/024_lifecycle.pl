@@ -47,6 +47,7 @@ sub confirm_nothing {
     sql(q(ALTER SYSTEM SET synchronous_standby_names = 'nobody'));
     sql('SELECT pg_reload_conf()');
     ok(wait_until('the setting', sub { sql('SHOW synchronous_standby_names') eq 'nobody' }), 'the standby confirms nothing');
+    sql('CHECKPOINT');    # it is the checkpointer that puts it into effect
 }
 sub confirm_again {
     sql('ALTER SYSTEM RESET synchronous_standby_names');
@@ -168,7 +169,7 @@ $session = $node->background_psql('postgres', on_error_stop => 0);
 my $backend = $session->query_safe('SELECT pg_backend_pid()');
 kill 'KILL', $backend;
 ok(wait_until('the worker of before is gone', sub { !is_running($worker) }), 'a backend is killed: the worker ends with the others');
-ok(wait_for_server($node), 'the server is there again');
+ok(wait_for_server($node, $backend), 'the server is there again');
 ok(wait_for_worker($node, 'postgres', $worker), 'with a worker');
 forget($session);
 $redis->resume;

@@ -47,11 +47,11 @@ sub under_load {
     my $file = write_file($what =~ s/\W/_/gr . '.sql', $statements);
     my ($said, $load_said, $output, $failed, $runs) = ('', '', '', 0, 0);
     my $run = IPC::Run::start([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'), '-f', $file ],
-        '<', \undef, '>', \$output, '2>', \$said, IPC::Run::timeout(100));
+        '<', \undef, '>', \$output, '2>', \$said, IPC::Run::timeout(300));
     do {
         ++$runs;
         IPC::Run::run([ 'pgbench', '-n', '-h', $node->host, '-p', $node->port, '-c', 4, '-j', 4, '-t', 50, '-f', $load, 'postgres' ],
-            '<', \undef, '>&', \$load_said, IPC::Run::timeout(100)) or ++$failed;
+            '<', \undef, '>&', \$load_said, IPC::Run::timeout(300)) or ++$failed;
         $run->pump_nb;
     } while $run->pumpable;
     ok($run->finish, "$what: no statement fails") or diag($said);

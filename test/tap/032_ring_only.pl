@@ -70,8 +70,7 @@ is(journalled(), $before + 2, 'and is journalled');
 
 # --- More than the ring holds, while nobody empties it
 
-my $worker = wait_for_worker($node, 'postgres');
-kill 'STOP', $worker;
+my $worker = stop_worker($node, 'postgres');
 my $script = PostgreSQL::Test::Utils::tempdir() . '/next.sql';
 append_to_file($script, "UPDATE item SET version = version + 1 WHERE id = (SELECT 100 + nextval('next_item'));\n");
 sql('CREATE SEQUENCE next_item');
@@ -130,8 +129,9 @@ for my $kill (qw(server worker)) {
         $node->stop('immediate');
         $node->start;
     } else {
-        kill 'KILL', wait_for_worker($node, 'postgres');
-        wait_for_server($node);
+        my $killed = wait_for_worker($node, 'postgres');
+        kill 'KILL', $killed;
+        wait_for_server($node, $killed);
     }
     # Whoever listens meanwhile hears it; this one may be too late, but the caches tell.
     start_over();
@@ -151,8 +151,7 @@ sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
 $node->reload;
 ok(wait_until('waits', sub { sql('SHOW synchronous_standby_names') eq 'nobody' }), 'commits wait for a standby');
 sql('CHECKPOINT');    # it is the checkpointer that puts it into effect
-$worker = wait_for_worker($node, 'postgres');
-kill 'STOP', $worker;
+$worker = stop_worker($node, 'postgres');
 my @sessions = map { $node->background_psql('postgres') } 1 .. 12;
 for my $number (0 .. $#sessions) {
     my $from = 100 + 240 * $number;

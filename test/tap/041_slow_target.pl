@@ -28,7 +28,7 @@ $_->fill(map { "item:$_" } 1 .. ROWS + 1) for $fast, $slow;
 sub sql { return $node->safe_psql('postgres', @_) }
 
 # Messages of different operations do not fold: more than memory holds. The worker finds all of them at once.
-kill 'STOP', $worker;
+stop_worker($node, 'postgres');
 sql('UPDATE item SET version = version + 1');
 sql('DELETE FROM item WHERE id > ' . LATE);
 sql('INSERT INTO item SELECT n FROM generate_series(' . (LATE + 1) . ', ' . ROWS . ') n');

@@ -115,7 +115,7 @@ heals('errors');
 
 # --- The ring was full
 
-kill 'STOP', $worker;
+stop_worker($node, 'postgres');
 sql('UPDATE item SET version = version + 1 WHERE id <= 5000') for 1 .. 3;
 is(health('lag_seconds IS NOT NULL'), 't', 'a worker that hangs delays nobody who asks');
 kill 'CONT', $worker;
@@ -143,7 +143,7 @@ ok(wait_until('the journal is small', sub { problems() !~ /max_journal_size/ }),
 
 # --- No worker
 
-kill 'STOP', $worker;
+stop_worker($node, 'postgres');
 sql('UPDATE item SET version = version + 1 WHERE id = 7');
 becomes('down', qr/.*the worker has not looked at what waits for it for \d+ s\. .*pg_terminate_backend\($worker\)/s, 'a worker that hangs');
 kill 'CONT', $worker;

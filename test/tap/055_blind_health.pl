@@ -79,7 +79,7 @@ becomes('ok', qr/$/, 'without them');
 # --- A worker that hangs while all that it should see is in the journal
 
 becomes('ok', qr/$/, 'before');
-kill 'STOP', $worker;
+stop_worker($node, 'postgres');
 sql('UPDATE item SET version = 1');
 is(sql('SELECT ring_used_bytes FROM cache_invalidation_stats'), 0, 'nothing is in the ring');
 becomes('down', qr/the worker has not looked at what waits for it for \d+ s\. /, 'a worker that hangs');

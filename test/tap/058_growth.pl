@@ -134,7 +134,7 @@ sub round {
 sub journal_is_empty { return wait_until('the journal is empty', sub { journal_pages($node, 'postgres') <= 2 }) }
 
 # The first one with a worker that comes to it late, so that it has once held as much as it ever will.
-kill 'STOP', $worker;
+stop_worker($node, 'postgres');
 round(0, sub {
     note(stat_of($node, 'postgres', 'ring_used_bytes * 100 / ring_bytes') . ' % of the ring are used');
     kill 'CONT', $worker;

@@ -11,7 +11,7 @@ use Test::More;
 
 use CacheInvalidate::Wait;
 
-our @EXPORT = qw(new_node configure create_items items_trigger worker_pid wait_for_worker target journal_pages stat_of is_noted
+our @EXPORT = qw(new_node configure create_items items_trigger worker_pid wait_for_worker stop_worker note_all target journal_pages stat_of is_noted
   crowd_out_journal wait_for_server kill_postmaster);
 
 # new_node(NAME, SETTING => VALUE...): initialized, not started. allows_streaming => 1 is an option, no setting; so are
@@ -85,6 +85,21 @@ sub wait_for_worker {
         });
 }
 
+# Stops the worker where it holds no lock that others need; returns its pid. It goes on by SIGCONT.
+sub stop_worker {
+    my ($node, $database) = @_;
+    my $pid = wait_for_worker($node, $database);
+    wait_until(
+        'the worker waits',
+        sub {
+            kill 'STOP', $pid;
+            return 1 if $node->safe_psql('postgres', "SELECT wait_event_type FROM pg_stat_activity WHERE pid = $pid") eq 'Extension';
+            kill 'CONT', $pid;
+            return 0;
+        });
+    return $pid;
+}
+
 # A column of the view of targets, for one server.
 sub target {
     my ($node, $database, $column, $server) = @_;
@@ -117,6 +132,16 @@ sub is_noted {
     return 1;
 }
 
+# Waits until all that was delivered is remembered. A watermark younger than a batch may have been begun before it, so that of one more
+# batch, with a key that nobody has, is waited for.
+sub note_all {
+    my ($node, $database) = @_;
+    my $is_noted = sub { wait_until('noted', sub { is_noted($node, $database) }) };
+    return 0 if !$is_noted->();
+    $node->safe_psql($database, q(SELECT invalidate_cache_key('noted')));
+    return $is_noted->();
+}
+
 # Writes so much that nothing which is in the journal now stays there, whatever the replay window is. With max_journal_size at its least
 # that is some ten megabytes.
 sub crowd_out_journal {
@@ -132,9 +157,11 @@ sub crowd_out_journal {
     });
 }
 
-# Waits until the server takes connections, after it crashed and started again by itself.
+# Waits until the server takes connections, after it crashed and started again by itself. Given the process that was killed for it, what
+# answers is not the server of before.
 sub wait_for_server {
-    my ($node) = @_;
+    my ($node, $killed) = @_;
+    wait_until('the process is gone', sub { !is_running($killed) }) if defined $killed;
     return wait_until('the server takes connections',
         sub { $node->psql('postgres', 'SELECT 1', timeout => 10, timed_out => \my $late) == 0 });
 }
