@@ -327,7 +327,8 @@ void run_cycle() {
   start_scans();
   // Before a watermark says who it is now.
   replay_forgotten();
-  worker->ring_only->run(worker->segments->is_full(), now);
+  const bool was_full = worker->segments->is_full();
+  worker->ring_only->run(was_full, now);
   if (!worker->feed->is_scanning_for_all()) make_resets();
   const bool more = take_batches(now);
   // A batch may come from after a change of the catalogs that we have not seen: before anything is sent.
@@ -345,7 +346,8 @@ void run_cycle() {
   const bool resets = worker->dispatcher->outbox().may_reset() && !worker->feed->is_scanning_for_all();
   const bool must_read = worker->feed->must_read_journal() && !worker->dispatcher->is_full();
   const bool must_scan = worker->dispatcher->next_to_scan() != nullptr && !worker->feed->is_scanning();
-  const bool busy = more || signalled || older == Feed::Older::in_journal || resets || must_read || must_scan;
+  const bool must_tell = worker->segments->is_full() != was_full;
+  const bool busy = more || signalled || older == Feed::Older::in_journal || resets || must_read || must_scan || must_tell;
   const bool paces = !more && worker->waiter.pause(worker->dispatcher->targets(), worker->pace.until(now));
   worker->waiter.wait(worker->dispatcher->targets(), busy || paces ? 0 : milliseconds_until(now, deadline));
 }
