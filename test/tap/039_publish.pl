@@ -13,7 +13,8 @@ use CacheInvalidate::Subscriber;
 use CacheInvalidate::Wait;
 use CacheInvalidate::Wire;
 
-my $node = new_node('main');
+# No message is told before its keys are deleted, and once more then.
+my $node = new_node('main', 'cache_invalidate.signal_timeout' => '1min');
 $node->start;
 my @safe = ('appendonly yes', 'appendfsync always');
 my ($cache, $other) = map { CacheInvalidate::Redis->new($_, config => \@safe) } qw(cache other);
@@ -38,7 +39,7 @@ is($heard->{channel}, 'app:changes:item:UPDATE', 'on the channel of the template
 is($cache->has('item:1') + $other->has('app:item:1'), 0, 'after both servers deleted the key');
 my ($told) = $listener->take_until('NOTIFY', record(1));
 is_deeply($heard->{message}, $told->{message}, 'it is what NOTIFY says');
-is(target($node, 'postgres', 'published', 'other'), 1, 'it is counted');
+ok(wait_until('counted', sub { target($node, 'postgres', 'published', 'other') == 1 }), 'it is counted');
 is(target($node, 'postgres', 'published', 'cache'), 0, 'a server without a channel publishes nothing');
 sql(q(ALTER SYSTEM SET cache_invalidate.notify_channel = ''));
 $node->reload;

@@ -17,6 +17,8 @@ my $redis = CacheInvalidate::Redis->new('cache');
 $node->safe_psql('postgres', 'CREATE EXTENSION cache_invalidate');
 $node->safe_psql('postgres', "CREATE SERVER cache FOREIGN DATA WRAPPER cache_invalidate OPTIONS (url '${\ $redis->url }')");
 my $first_worker = wait_for_worker($node, 'postgres');
+# Now there is where triggers count.
+ok(wait_until('up', sub { target($node, 'postgres', 'state') eq 'up' }), 'the worker is there');
 
 sub sql { return $node->safe_psql('postgres', join ";\n", @_) }
 
@@ -170,10 +172,11 @@ ok($node->poll_query_until('postgres', 'SELECT count(*) = 1 FROM cache_invalidat
 
 # The counts outlive the worker.
 my $kept = sql('SELECT table_name, trigger_name, changes, items, widened, last_fired FROM cache_invalidation_triggers ORDER BY 1, 2');
+my $connections = target($node, 'postgres', 'connections');
 sql("SELECT pg_terminate_backend($first_worker)");
 wait_for_worker($node, 'postgres', $first_worker);
 # It has read what the journal holds, and connected.
-ok($node->poll_query_until('postgres', q(SELECT state = 'up' AND NOT reads_journal AND keys_pending + patterns_pending = 0 FROM cache_invalidation_targets)),
+ok($node->poll_query_until('postgres', qq(SELECT state = 'up' AND connections > $connections AND NOT reads_journal AND keys_pending + patterns_pending = 0 FROM cache_invalidation_targets)),
     'another one took over');
 is(sql('SELECT table_name, trigger_name, changes, items, widened, last_fired FROM cache_invalidation_triggers ORDER BY 1, 2'),
     $kept, 'the counts outlive the worker');

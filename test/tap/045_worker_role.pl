@@ -148,6 +148,9 @@ is(runs_as(), 'Cache worker', 'and as the first one again');
 
 # --- An owner drops his database
 
+# He may not send a superuser's session away, so the last one has to be gone.
+my $others = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'app' AND backend_type = 'client backend'";
+ok(wait_until('no session', sub { $node->safe_psql('postgres', $others) == 0 }), 'nobody uses the database');
 my ($stdout, $stderr);
 is($node->psql('postgres', 'DROP DATABASE app WITH (FORCE)', extra_params => [ '-U', 'owner' ], stderr => \$stderr), 0,
     'the owner of the database drops it') or diag($stderr);

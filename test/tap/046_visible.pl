@@ -45,10 +45,11 @@ sub shows {
 
 shows('idle', 'idle', 'waiting for changes');
 my $event = $version >= 170000 ? 'CacheInvalidateMain' : 'Extension';
-is(seen('worker', 'wait_event_type, wait_event'), "Extension|$event", 'what it waits for is named');
+ok(wait_until('the wait', sub { seen('worker', 'wait_event_type, wait_event') eq "Extension|$event" }), 'what it waits for is named');
 ok(wait_until('the launcher', sub { seen('launcher', 'state, query') eq 'idle|watching 1 worker' }), 'the launcher says what it watches');
 is(seen('launcher', 'wait_event_type, wait_event'), "Extension|$event", 'and waits for the same');
 like(title(seen('launcher', 'pid')), qr/cache_invalidate launcher watching 1 worker\s*\z/, 'in its title, too');
+sql("ALTER SERVER cache OPTIONS (ADD command_timeout '60s')");
 $redis->pause;
 sql('UPDATE item SET version = 1 WHERE id = 1');
 shows('a server hangs', 'active', 'delivering to "cache"');
@@ -75,7 +76,7 @@ for my $attempt (1 .. 20) {
     wait_until('another attempt', sub { target($node, 'app', 'failures') >= $failures + $attempt }, 20) or last;
 }
 cmp_ok(target($node, 'app', 'failures'), '>=', $failures + 20, 'it was tried again twenty times');
-my @lines = grep { /cache_invalidate: / } split /\n/, slurp_file($node->logfile, $told);
+my @lines = grep { /cache_invalidate: / && !/server "odd/ } split /\n/, slurp_file($node->logfile, $told);
 # The connection is lost, and then there is no server.
 my %causes = map { $_ => 1 } map { /server "cache" is down: (.*)/ } @lines;
 ok(keys %causes <= 2 && keys %causes == @lines, 'each cause is told once, with the name of the server') or diag(join "\n", @lines);

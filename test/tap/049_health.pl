@@ -11,7 +11,8 @@ use CacheInvalidate::Node;
 use CacheInvalidate::Redis;
 use CacheInvalidate::Wait;
 
-my $node = new_node('main', 'cache_invalidate.max_journal_size' => '16MB', 'cache_invalidate.ring_size' => '64kB');
+my $node = new_node('main', 'cache_invalidate.max_journal_size' => '16MB', 'cache_invalidate.ring_size' => '64kB',
+    'cache_invalidate.replay_window' => '1h');
 $node->start;
 my ($redis, $other) = map { CacheInvalidate::Redis->new($_) } qw(cache other);
 create_items($node, 'postgres', $redis, rows => 20_000);
@@ -56,7 +57,6 @@ is(health("triggers_total || ' ' || triggers_with_problems"), '1 0', 'a trigger,
 sub replay_window { sql($_) for "ALTER SYSTEM SET cache_invalidate.replay_window = '$_[0]'", 'SELECT pg_reload_conf()' }
 sub is_held_by { my ($holder, $what) = @_; ok(wait_until("held by $holder", sub { health('journal_held_by') eq $holder }), $what) }
 
-replay_window('1h');
 is_held_by('replay window', 'the journal is kept for the replay window');
 my $began = sql('SELECT clock_timestamp()');
 $redis->kill9;

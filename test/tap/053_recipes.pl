@@ -19,7 +19,8 @@ use CacheInvalidate::Wait;
 
 use constant PATIENCE => 60;    # seconds
 
-my $node = new_node('main');
+# No message is told before its keys are deleted, and once more then.
+my $node = new_node('main', 'cache_invalidate.signal_timeout' => '1min');
 $node->start;
 my $redis = CacheInvalidate::Redis->new('cache', tcp => 1);
 sql('CREATE EXTENSION cache_invalidate');

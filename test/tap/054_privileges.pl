@@ -15,7 +15,8 @@ use CacheInvalidate::Wait;
 
 use constant { SECRET => 'S3cr3t.of.the.cache', FLOOD => 200_000, TABLES => 200, TRIGGERS => 50 };
 
-my $node   = new_node('main');
+# No message is told before its keys are deleted, and once more then.
+my $node   = new_node('main', 'cache_invalidate.signal_timeout' => '1min');
 my $theirs = CacheInvalidate::Redis->new('theirs', config => [ 'requirepass ' . SECRET ]);
 my $own    = CacheInvalidate::Redis->new('own');
 $theirs->log_in_by('AUTH', SECRET);

@@ -11,7 +11,8 @@ use CacheInvalidate::Node;
 use CacheInvalidate::Redis;
 use CacheInvalidate::Wait;
 
-my $node = new_node('main');
+# No message is told before its keys are deleted, and once more then.
+my $node = new_node('main', 'cache_invalidate.signal_timeout' => '1min');
 $node->start;
 my $redis = CacheInvalidate::Redis->new('cache');
 create_items($node, 'postgres', $redis, rows => 1000);

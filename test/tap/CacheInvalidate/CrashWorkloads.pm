@@ -51,8 +51,10 @@ sub _new_server {
 }
 
 # What cannot be computed is logged.
+# A worker that has told an error counts those that follow for a minute.
 sub _errors {
     my ($cycle) = @_;
+    $cycle->restart_worker;
     $cycle->points->arm('capture.value', 'error');
     return _changes($cycle);
 }

@@ -93,7 +93,9 @@ sub stop_worker {
         'the worker waits',
         sub {
             kill 'STOP', $pid;
-            return 1 if $node->safe_psql('postgres', "SELECT wait_event_type FROM pg_stat_activity WHERE pid = $pid") eq 'Extension';
+            $node->psql('postgres', "SELECT wait_event_type FROM pg_stat_activity WHERE pid = $pid",
+                stdout => \my $waits_for, timeout => 5, timed_out => \my $late);
+            return 1 if ($waits_for // '') eq 'Extension';
             kill 'CONT', $pid;
             return 0;
         });
