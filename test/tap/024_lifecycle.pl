@@ -111,7 +111,7 @@ my $session = $node->background_psql('postgres');
 my ($postmaster) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
 kill 'TERM', $postmaster;
 my $said;
-ok(wait_until('no more sessions', sub { $node->psql('postgres', 'SELECT 1', stderr => \$said) != 0 && $said =~ /shutting down/ }),
+ok(wait_until('no more sessions', sub { try_psql($node, 'postgres', 'SELECT 1', stderr => \$said) != 0 && ($said // '') =~ /shutting down/ }),
     'smart stop: no new session gets in');
 $session->query_safe('UPDATE item SET version = version + 1 WHERE id = 150');
 ok($redis->wait_gone('item:150'), 'smart stop: a session that is still there has its changes delivered');

@@ -45,8 +45,8 @@ sub pid_like {
     my ($condition) = @_;
     my $pid;
     # The server may just be starting.
-    $node->psql('postgres', "SELECT pid FROM pg_stat_activity WHERE $condition ORDER BY random() LIMIT 1", stdout => \$pid, timeout => 10, timed_out => \my $late);
-    return $pid =~ /^\d+$/ ? $pid : undef;
+    try_psql($node, 'postgres', "SELECT pid FROM pg_stat_activity WHERE $condition ORDER BY random() LIMIT 1", stdout => \$pid, timeout => 10, timed_out => \my $late);
+    return ($pid // '') =~ /^\d+$/ ? $pid : undef;
 }
 
 sub signal_for_a_while {

@@ -74,7 +74,7 @@ sub checkpointer { return sql(q(SELECT pid FROM pg_stat_activity WHERE backend_t
 sub restarts {
     my ($checkpointer) = @_;
     my $other = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'checkpointer' AND pid <> $checkpointer";
-    wait_until('it has restarted', sub { $node->psql('postgres', $other, stdout => \my $count); return ($count // '') eq '1' });
+    wait_until('it has restarted', sub { try_psql($node, 'postgres', $other, stdout => \my $count); return ($count // '') eq '1' });
     return wait_for_worker($node, 'postgres');
 }
 

@@ -135,7 +135,7 @@ sub unless_fired {
 # One value; none while the server is not there.
 sub ask {
     my ($self, $statement) = @_;
-    my $status = $self->{node}->psql('postgres', $statement, stdout => \my $out, stderr => \my $errors, timeout => PATIENCE, timed_out => \my $late);
+    my $status = try_psql($self->{node}, 'postgres', $statement, stdout => \my $out, stderr => \my $errors, timeout => PATIENCE, timed_out => \my $late);
     return $status == 0 ? $out : undef;
 }
 

@@ -12,7 +12,7 @@ use Test::More;
 use CacheInvalidate::Wait;
 
 our @EXPORT = qw(new_node configure create_items items_trigger worker_pid wait_for_worker stop_worker note_all target journal_pages stat_of is_noted
-  crowd_out_journal wait_for_server kill_postmaster);
+  crowd_out_journal wait_for_server try_psql kill_postmaster);
 
 # new_node(NAME, SETTING => VALUE...): initialized, not started. allows_streaming => 1 is an option, no setting; so are
 # preload => 0, and install_path => what make_installation() gives.
@@ -109,6 +109,14 @@ sub target {
     return $node->safe_psql($database, "SELECT $column FROM cache_invalidation_targets WHERE server = '$server'");
 }
 
+# As the server's method psql(), of which it returns the status, for a server that may not be there: psql may then have ended before it is
+# given the statement, at which IPC::Run dies.
+sub try_psql {
+    my ($node, @arguments) = @_;
+    my $status = eval { $node->psql(@arguments) };
+    return $status // 2;    # as when it cannot connect
+}
+
 sub stat_of {
     my ($node, $database, $column) = @_;
     return $node->safe_psql($database, "SELECT $column FROM cache_invalidation_stats");
@@ -165,7 +173,7 @@ sub wait_for_server {
     my ($node, $killed) = @_;
     wait_until('the process is gone', sub { !is_running($killed) }) if defined $killed;
     return wait_until('the server takes connections',
-        sub { $node->psql('postgres', 'SELECT 1', timeout => 10, timed_out => \my $late) == 0 });
+        sub { try_psql($node, 'postgres', 'SELECT 1', timeout => 10, timed_out => \my $late) == 0 });
 }
 
 sub children_of {
