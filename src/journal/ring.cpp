@@ -16,12 +16,17 @@ bool Ring::push(const RingEntry& entry, std::string_view payload) noexcept {
   const std::uint64_t room = room_for(payload.size());
   // One entry may not take the ring for itself: the others would all be sent to the journal.
   if (room > capacity_ / 4) return false;
-  std::uint64_t position = reserved_.load(std::memory_order_relaxed);
+  std::uint64_t reserved = reserved_.load(std::memory_order_relaxed);
+  std::uint64_t position;
+  std::uint64_t next;
   do {
-    const std::uint64_t consumed = consumed_.load(std::memory_order_acquire);
+    position = position_of(reserved);
+    const std::uint64_t begin = oldest(reserved, consumed_.load(std::memory_order_acquire));
     // What was consumed meanwhile may lie beyond a position that others have taken since: then try again.
-    if (consumed <= position && position + room - consumed > capacity_) return false;
-  } while (!reserved_.compare_exchange_weak(position, position + room, std::memory_order_acq_rel, std::memory_order_relaxed));
+    if (begin <= position && position + room - begin > capacity_) return false;
+    const bool stays = position / capacity_ == (position + room) / capacity_;
+    next = (position + room) | (stays ? reserved & kRewound : 0);
+  } while (!reserved_.compare_exchange_weak(reserved, next, std::memory_order_acq_rel, std::memory_order_relaxed));
 
   Header* header = header_at(position);
   header->size = static_cast<std::uint32_t>(payload.size());
@@ -37,7 +42,7 @@ bool Ring::push(const RingEntry& entry, std::string_view payload) noexcept {
 
 bool Ring::front(RingEntry& entry, std::string& payload) const {
   const std::uint64_t position = consumed_.load(std::memory_order_relaxed);
-  if (position == reserved_.load(std::memory_order_acquire)) return false;
+  if (position == reserved()) return false;
   const Header* header = header_at(position);
   if (header->ready.load(std::memory_order_acquire) == 0) return false;
   entry = header->entry;
@@ -57,6 +62,17 @@ void Ring::pop() noexcept {
   std::memset(data() + start, 0, first);
   std::memset(data(), 0, room - first);
   consumed_.store(position + room, std::memory_order_release);
+  if ((position + room) % capacity_ >= kRewoundFrom) rewind(position + room);
+}
+
+// To the next lap, if nobody has reserved anything. Should this process be stopped before it says what it has consumed, producers
+// know by the mark that there is room.
+void Ring::rewind(std::uint64_t position) noexcept {
+  std::uint64_t reserved = reserved_.load(std::memory_order_relaxed);
+  const std::uint64_t next = (position / capacity_ + 1) * capacity_;
+  if (position_of(reserved) == position && reserved_.compare_exchange_strong(reserved, next | kRewound, std::memory_order_acq_rel, std::memory_order_relaxed)) {
+    consumed_.store(next, std::memory_order_release);
+  }
 }
 
 }  // namespace cache_invalidate::journal

@@ -205,6 +205,46 @@ TEST(Ring, LeavesNothingBehind) {
   }
 }
 
+// Whoever touches memory for the first time pays for it, and again when it has left the processor's cache.
+TEST(Ring, StaysInItsFirstPartWhileItIsEmptied) {
+  Holder ring(1 << 20);
+  std::uint64_t laps = 0;
+  for (std::uint64_t i = 0; i < 20000; ++i) {
+    const std::uint64_t before = ring->reserved();
+    ASSERT_TRUE(ring->push(entry(i), "x"));
+    ASSERT_LE((ring->reserved() - 64) % ring->capacity(), Ring::kRewoundFrom);
+    ASSERT_TRUE(ring->push(entry(i + 1), "y"));
+    ring->pop();
+    expect_front(ring, i + 1, "y");
+    ring->pop();
+    ASSERT_EQ(ring->used(), 0u);
+    ASSERT_EQ(ring->consumed(), ring->reserved());
+    ASSERT_GT(ring->reserved(), before) << "positions never fall";
+    if (ring->reserved() % ring->capacity() == 0) ++laps;
+  }
+  EXPECT_EQ(laps, 20000 / (Ring::kRewoundFrom / 128));
+}
+
+// Full from its beginning on, and not one unit more: what has not been taken stays.
+TEST(Ring, IsFullWhenItIsFullAfterItWasRewound) {
+  Holder ring(2 * Ring::kRewoundFrom);
+  for (std::uint64_t lap = 0; lap < 5; ++lap) {
+    do {
+      ASSERT_TRUE(ring->push(entry(1), "x"));
+      ring->pop();
+    } while (ring->reserved() % ring->capacity() != 0);
+    std::uint64_t pushed = 0;
+    while (pushed <= ring->capacity() / 64 && ring->push(entry(pushed), "x")) ++pushed;
+    ASSERT_EQ(pushed, ring->capacity() / 64);
+    EXPECT_EQ(ring->used(), ring->capacity());
+    for (std::uint64_t i = 0; i < pushed; ++i) {
+      expect_front(ring, i, "x");
+      ring->pop();
+    }
+    EXPECT_TRUE(is_empty(ring));
+  }
+}
+
 std::string payload_of(std::uint64_t producer, std::uint64_t number, std::size_t longest) {
   const std::uint64_t mixed = (producer * 1000003 + number) * 2654435761U;
   std::string payload(mixed / 64 % longest, static_cast<char>(mixed | 1));
@@ -272,7 +312,9 @@ TEST_P(RingCrowd, CarriesTheEntriesOfManyProducers) {
 
 INSTANTIATE_TEST_SUITE_P(Sizes, RingCrowd,
                          testing::Values(Crowd{"AlwaysFull", 8192, 200, 6000, ~std::uint64_t{0}},
-                                         Crowd{"AlmostEmpty", 65536, 8000, 1000, 4096}),
+                                         Crowd{"AlmostEmpty", 65536, 8000, 1000, 4096},
+                                         Crowd{"OftenRewound", 3 * Ring::kRewoundFrom, 6000, 3000, 4096},
+                                         Crowd{"RewoundAndFull", 2 * Ring::kRewoundFrom, 20000, 3000, ~std::uint64_t{0}}),
                          [](const testing::TestParamInfo<Crowd>& crowd) {
                            return std::string(crowd.param.name);
                          });
