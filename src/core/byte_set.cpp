@@ -34,19 +34,35 @@ std::uint32_t hash_of(std::uint32_t tag, std::string_view bytes) {
 
 }  // namespace
 
-ByteSet::Added ByteSet::add(std::uint32_t tag, std::string_view bytes) {
-  if ((entries_.size() + 1) * 4 > slots_.size() * 3) grow();
-  const std::uint32_t hash = hash_of(tag, bytes);
+bool ByteSet::is_entry(std::uint32_t index, std::uint32_t tag, std::string_view bytes) const {
+  return entries_[index].tag == tag && this->bytes(index) == bytes;
+}
+
+ByteSet::Place ByteSet::find(std::uint32_t hash, std::uint32_t tag, std::string_view bytes) const {
+  if (!is_indexed()) {
+    for (std::uint32_t index = 0; index < entries_.size(); ++index) {
+      if (entries_[index].hash == hash && is_entry(index, tag, bytes)) return {index, 0};
+    }
+    return {kNone, 0};
+  }
   const std::size_t mask = slots_.size() - 1;
   std::size_t slot = hash & mask;
   for (; !slots_[slot].is_empty(); slot = (slot + 1) & mask) {
-    if (slots_[slot].hash != hash) continue;
     const std::uint32_t index = slots_[slot].number - 1;
-    if (entries_[index].tag == tag && this->bytes(index) == bytes) return {index, false};
+    if (slots_[slot].hash == hash && is_entry(index, tag, bytes)) return {index, slot};
   }
+  return {kNone, slot};
+}
+
+ByteSet::Added ByteSet::add(std::uint32_t tag, std::string_view bytes) {
+  if (entries_.size() >= kMostUnindexed && (entries_.size() + 1) * 4 > slots_.size() * 3) grow();
+  const std::uint32_t hash = hash_of(tag, bytes);
+  const Place place = find(hash, tag, bytes);
+  if (place.entry != kNone) return {place.entry, false};
   if (arena_.size() + bytes.size() > std::numeric_limits<std::uint32_t>::max()) {
     throw std::length_error("byte set arena is full");
   }
+  const bool was_indexed = is_indexed();
   const auto offset = static_cast<std::uint32_t>(arena_.size());
   const auto index = static_cast<std::uint32_t>(entries_.size());
   entries_.push_back({offset, static_cast<std::uint32_t>(bytes.size()), hash, tag});
@@ -56,22 +72,29 @@ ByteSet::Added ByteSet::add(std::uint32_t tag, std::string_view bytes) {
     entries_.pop_back();
     throw;
   }
-  slots_[slot] = {hash, index + 1};
+  if (was_indexed) {
+    slots_[place.slot] = {hash, index + 1};
+  } else if (is_indexed()) {
+    index_all();
+  }
   return {index, true};
 }
 
-void ByteSet::grow() {
-  const std::size_t size = slots_.empty() ? kFirstSlots : slots_.size() * 2;
-  std::vector<Slot> slots(size);
-  const std::size_t mask = size - 1;
-  // In insertion order: truncate() relies on newer entries never standing before older ones of a probe run.
+// In insertion order: truncate() relies on newer entries never standing before older ones of a probe run.
+void ByteSet::index_all() {
+  const std::size_t mask = slots_.size() - 1;
   for (std::uint32_t index = 0; index < entries_.size(); ++index) {
     const std::uint32_t hash = entries_[index].hash;
     std::size_t slot = hash & mask;
-    while (!slots[slot].is_empty()) slot = (slot + 1) & mask;
-    slots[slot] = {hash, index + 1};
+    while (!slots_[slot].is_empty()) slot = (slot + 1) & mask;
+    slots_[slot] = {hash, index + 1};
   }
+}
+
+void ByteSet::grow() {
+  std::vector<Slot> slots(slots_.empty() ? kFirstSlots : slots_.size() * 2);
   slots_.swap(slots);
+  if (is_indexed()) index_all();
 }
 
 std::size_t ByteSet::slot_of(std::uint32_t index) const {
@@ -82,12 +105,14 @@ std::size_t ByteSet::slot_of(std::uint32_t index) const {
 }
 
 void ByteSet::truncate(std::uint32_t size) {
-  while (entries_.size() > size) {
+  if (size >= entries_.size()) return;
+  if (is_indexed()) {
+    const std::uint32_t kept = size > kMostUnindexed ? size : 0;
     // Emptying a slot is safe: whatever probed past it is newer and has been removed already.
-    slots_[slot_of(static_cast<std::uint32_t>(entries_.size() - 1))] = {};
-    arena_.resize(entries_.back().offset);
-    entries_.pop_back();
+    for (std::uint32_t index = this->size(); index-- > kept;) slots_[slot_of(index)] = {};
   }
+  arena_.resize(entries_[size].offset);
+  entries_.resize(size);
 }
 
 void ByteSet::clear() {

@@ -3,7 +3,7 @@
 // Both the change set of a transaction (folding in the backend) and the pending keys of a target (folding
 // in the worker) are one of these. The bytes live in one arena, the index is an open-addressing table of
 // entry numbers, so that adding costs no allocation in the steady state and a savepoint rollback costs
-// only what it takes back.
+// only what it takes back. A few entries are searched one by one and not indexed: most transactions have no more.
 #pragma once
 
 #include <cstddef>
@@ -57,13 +57,25 @@ class ByteSet {
     bool is_empty() const { return number == 0; }
   };
   static constexpr std::size_t kKeptBytes = 256 * 1024;
+  static constexpr std::size_t kMostUnindexed = 8;
 
+  static constexpr std::uint32_t kNone = ~std::uint32_t{0};
+
+  struct Place {
+    std::uint32_t entry;  // kNone: there is none
+    std::size_t slot;     // of the index, if there is one: where it stands, or belongs
+  };
+
+  bool is_indexed() const { return entries_.size() > kMostUnindexed; }
+  bool is_entry(std::uint32_t index, std::uint32_t tag, std::string_view bytes) const;
+  Place find(std::uint32_t hash, std::uint32_t tag, std::string_view bytes) const;
+  void index_all();
   void grow();
   std::size_t slot_of(std::uint32_t index) const;
 
   std::string arena_;
   std::vector<Entry> entries_;
-  std::vector<Slot> slots_;  // power of two, at most 3/4 full
+  std::vector<Slot> slots_;  // power of two, at most 3/4 full; all empty while there is no index
 };
 
 }  // namespace cache_invalidate::core
