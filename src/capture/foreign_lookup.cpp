@@ -4,6 +4,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "capture/transaction.hpp"
 #include "pg/crash_point.hpp"
 #include "pg/guard.hpp"
 
@@ -132,6 +133,7 @@ void append_key(std::string& key, Datum value, bool by_value, std::int16_t lengt
 }
 
 void note_tables(const ForeignStep& step) {
+  note_use();
   std::vector<Oid>& tables = cache().tables;
   if (tables.empty()) cache().command = GetCurrentCommandId(false);
   for (const ForeignTable& table : step.tables) {

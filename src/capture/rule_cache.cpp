@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "capture/table_facts.hpp"
+#include "capture/transaction.hpp"
 #include "capture/trigger_counts.hpp"
 #include "capture/vocabulary.hpp"
 #include "pg/crash_point.hpp"
@@ -46,7 +47,10 @@ void on_relation_change(Datum /*argument*/, Oid relation) {
 // A schema that is renamed changes no table.
 void on_schema_change(Datum /*argument*/, int /*cache*/, uint32 /*hash*/) { on_relation_change(Datum(0), InvalidOid); }
 
-void retire(RulePointer rule) { cache().replaced.push_back(std::move(rule)); }
+void retire(RulePointer rule) {
+  note_use();
+  cache().replaced.push_back(std::move(rule));
+}
 
 void note_tables(const ForeignSteps& steps, std::vector<Oid>& tables) {
   for (const auto& step : steps) {
@@ -65,7 +69,10 @@ Paths resolve_paths(CompiledRule& compiled, const core::RuleSpec& spec, Relation
     core::Result<ForeignPath> resolved = resolve_path(table, path, steps, compiled.context, nullptr);
     if (!resolved.ok()) {
       if (compiled.problem.empty()) compiled.problem = resolved.error().message + ": " + resolved.error().detail;
-      if (std::strcmp(resolved.error().sqlstate, core::sqlstate::kLockNotAvailable) == 0) compiled.for_this_transaction = cache().has_passing = true;
+      if (std::strcmp(resolved.error().sqlstate, core::sqlstate::kLockNotAvailable) == 0) {
+        note_use();
+        compiled.for_this_transaction = cache().has_passing = true;
+      }
       continue;
     }
     facts.paths.push_back({path, resolved.value().json_kind});

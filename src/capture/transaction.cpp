@@ -37,6 +37,9 @@ struct State {
   bool journalled = false;
 };
 
+// Has anything been noted that ends with the transaction?
+bool is_used = false;
+
 // Never destroyed: the server's exit handlers may still run our callbacks.
 State& state() {
   static State* instance = new State();
@@ -61,6 +64,7 @@ void reset() noexcept {
   forget_found();
   forget_counts();
   end_rules_of_transaction();
+  is_used = false;
 }
 
 // Encodes what was added from item `from` on. `part`: there is more of this transaction. False: nothing of it is owed to
@@ -147,6 +151,7 @@ void deliver(journal::HandoverKind kind) noexcept {
 }
 
 void on_transaction(XactEvent event, void* /*argument*/) {
+  if (!is_used) return;
   switch (event) {
     case XACT_EVENT_PRE_COMMIT:
       flush(false);
@@ -176,6 +181,7 @@ void on_transaction(XactEvent event, void* /*argument*/) {
 }
 
 void on_savepoint(SubXactEvent event, SubTransactionId /*own*/, SubTransactionId /*parent*/, void* /*argument*/) {
+  if (!is_used) return;
   switch (event) {
     case SUBXACT_EVENT_ABORT_SUB:
       CACHE_INVALIDATE_CRASH_POINT("savepoint.rollback", dies);
@@ -196,9 +202,17 @@ void on_savepoint(SubXactEvent event, SubTransactionId /*own*/, SubTransactionId
 
 }  // namespace
 
-core::ChangeSet& changes() { return state().changes; }
+void note_use() noexcept { is_used = true; }
 
-void require_journal() noexcept { state().must_journal = true; }
+core::ChangeSet& changes() {
+  note_use();
+  return state().changes;
+}
+
+void require_journal() noexcept {
+  note_use();
+  state().must_journal = true;
+}
 
 void changes_added() {
   State& own = state();

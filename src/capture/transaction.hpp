@@ -12,6 +12,11 @@
 
 namespace cache_invalidate::capture {
 
+// Something was noted, here or elsewhere in capture, that ends with the transaction. Most transactions fire no trigger: their end
+// shall not cost a look at all that could be left.
+void note_use() noexcept;
+
+// For adding to it.
 core::ChangeSet& changes();
 
 // After adding to changes(): bounds its memory, and sees to it that what another extension's commit
