@@ -60,9 +60,10 @@ void add_board(Row& row, journal::Board* board) {
   }
   row.add_latency(*deletes);
   row.add_latency(board->latency);
-  row.add_count(&counters.changes);
-  row.add_count(&counters.items);
-  add_folding_ratio(row, pg_atomic_read_u64(&counters.changes), pg_atomic_read_u64(&counters.items));
+  const journal::TriggerTable::Sums sums = board->triggers.sums();
+  row.add(Int64GetDatum(static_cast<int64>(sums.changes)));
+  row.add(Int64GetDatum(static_cast<int64>(sums.items)));
+  add_folding_ratio(row, sums.changes, sums.items);
   using Counter = pg_atomic_uint64 journal::TargetStatus::*;
   for (const Counter counter : {&journal::TargetStatus::commands, &journal::TargetStatus::bytes, &journal::TargetStatus::retried, &journal::TargetStatus::widened}) {
     std::uint64_t sum = 0;

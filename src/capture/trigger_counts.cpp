@@ -102,8 +102,6 @@ void publish_counts(core::ChangeSet& changes) noexcept {
   if (board == nullptr) return;
   const TimestampTz now = GetCurrentTransactionStopTimestamp();
   const bool is_full = pg_atomic_read_u32(&board->triggers.used) >= journal::TriggerTable::kPlaces;
-  std::uint64_t seen = 0;
-  std::uint64_t items = 0;
   for (Touched& entry : all) {
     if (entry.rule == nullptr) {
       pg_atomic_fetch_add_u64(&board->counters.resets, static_cast<int64>(entry.changes));
@@ -115,16 +113,11 @@ void publish_counts(core::ChangeSet& changes) noexcept {
       entry.items += given.items;
       entry.widened = entry.widened || given.widened;
     }
-    seen += entry.changes;
-    items += entry.items;
     // A full table is searched once by each rule, and not again before it is cleared.
-    if (is_full && rule.found_no_place) continue;
-    rule.place = board->triggers.find(rule.counted_as, rule.place);
+    if (!is_full || !rule.found_no_place) rule.place = board->triggers.find(rule.counted_as, rule.place);
     rule.found_no_place = rule.place == journal::TriggerTable::kNoPlace;
-    if (!rule.found_no_place) add(board->triggers.place[rule.place], entry, now);
+    add(rule.found_no_place ? board->triggers.others : board->triggers.place[rule.place], entry, now);
   }
-  if (seen != 0) pg_atomic_fetch_add_u64(&board->counters.changes, static_cast<int64>(seen));
-  if (items != 0) pg_atomic_fetch_add_u64(&board->counters.items, static_cast<int64>(items));
 }
 
 void forget_counts() noexcept {

@@ -194,7 +194,10 @@ void start() {
   transaction.commit();
 }
 
-bool take_catalog_change() { return pg_atomic_exchange_u32(&worker->slot->catalog_changed, 0) != 0; }
+// Asked in every cycle, and the writers look at what lies beside it: it is only written if need be.
+bool take_catalog_change() {
+  return pg_atomic_read_u32(&worker->slot->catalog_changed) != 0 && pg_atomic_exchange_u32(&worker->slot->catalog_changed, 0) != 0;
+}
 
 // What cannot be told is made up for: everything is stale. A reset is a batch like others, made by the worker itself.
 void make_resets() {

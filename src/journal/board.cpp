@@ -22,7 +22,7 @@ void init_counters(Board& board) {
   Counters& c = board.counters;
   for (pg_atomic_uint64* counter :
        {&c.batches, &c.keys, &c.patterns, &c.messages, &c.notified, &c.journal_scans, &c.truncations, &c.errors, &c.compactions,
-                                    &c.changes, &c.items, &c.resets}) {
+                                    &c.resets}) {
     pg_atomic_init_u64(counter, 0);
   }
   pg_atomic_init_u64(&board.batches_unsaid, 0);
@@ -90,7 +90,7 @@ void drop_board(DatabaseSlot& slot) {
 void clear_statistics(Board& board) {
   Counters& c = board.counters;
   for (pg_atomic_uint64* counter : {&c.batches, &c.keys, &c.patterns, &c.messages, &c.notified, &c.journal_scans, &c.truncations, &c.errors,
-                                    &c.compactions, &c.changes, &c.items, &c.resets}) {
+                                    &c.compactions, &c.resets}) {
     pg_atomic_write_u64(counter, 0);
   }
   board.latency.clear();

@@ -25,9 +25,7 @@ struct Counters {
   pg_atomic_uint64 truncations;  // of journal segments
   pg_atomic_uint64 errors;       // rows written to trigger_error_log
   pg_atomic_uint64 compactions;  // of the journal: what was owed was copied forward
-  pg_atomic_uint64 changes;      // that triggers saw, of committed transactions; written by these
-  pg_atomic_uint64 items;        // that were left of them
-  pg_atomic_uint64 resets;
+  pg_atomic_uint64 resets;       // written by the transactions that reset
 };
 
 inline constexpr std::uint64_t kUnknown = ~std::uint64_t{0};

@@ -108,7 +108,8 @@ void wake_launcher();
 // The launcher shall look whether the database needs a worker.
 void request_probe(Oid database);
 
-struct AnnouncedWriter {
+// Apart from its neighbours', or each transaction of one process would take the line from another's cache.
+struct alignas(64) AnnouncedWriter {
   pg_atomic_uint64 xid;           // 0: none
   pg_atomic_uint64 written_from;  // of a transaction that was there, or a later one's
   pg_atomic_uint64 channels;      // the database's number, and 32 bits

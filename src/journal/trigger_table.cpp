@@ -1,13 +1,30 @@
 #include "journal/trigger_table.hpp"
 
 namespace cache_invalidate::journal {
+namespace {
+
+template <typename Visit>
+void for_each_counter(TriggerCounts& counts, Visit visit) {
+  for (pg_atomic_uint64* counter : {&counts.changes, &counts.items, &counts.widened, &counts.last_fired}) visit(counter);
+}
+
+void init_counts(TriggerCounts& counts) {
+  pg_atomic_init_u32(&counts.trigger, InvalidOid);
+  for_each_counter(counts, [](pg_atomic_uint64* counter) { pg_atomic_init_u64(counter, 0); });
+}
+
+void clear_counts(TriggerCounts& counts) {
+  pg_atomic_write_u32(&counts.trigger, InvalidOid);
+  pg_memory_barrier();
+  for_each_counter(counts, [](pg_atomic_uint64* counter) { pg_atomic_write_u64(counter, 0); });
+}
+
+}  // namespace
 
 void TriggerTable::init() {
   pg_atomic_init_u32(&used, 0);
-  for (TriggerCounts& counts : place) {
-    pg_atomic_init_u32(&counts.trigger, InvalidOid);
-    for (pg_atomic_uint64* counter : {&counts.changes, &counts.items, &counts.widened, &counts.last_fired}) pg_atomic_init_u64(counter, 0);
-  }
+  for (TriggerCounts& counts : place) init_counts(counts);
+  init_counts(others);
 }
 
 std::uint32_t TriggerTable::find(Oid trigger, std::uint32_t hint) noexcept {
@@ -27,12 +44,18 @@ std::uint32_t TriggerTable::find(Oid trigger, std::uint32_t hint) noexcept {
 }
 
 void TriggerTable::clear() noexcept {
-  for (TriggerCounts& counts : place) {
-    pg_atomic_write_u32(&counts.trigger, InvalidOid);
-    pg_memory_barrier();
-    for (pg_atomic_uint64* counter : {&counts.changes, &counts.items, &counts.widened, &counts.last_fired}) pg_atomic_write_u64(counter, 0);
-  }
+  for (TriggerCounts& counts : place) clear_counts(counts);
+  clear_counts(others);
   pg_atomic_write_u32(&used, 0);
+}
+
+TriggerTable::Sums TriggerTable::sums() noexcept {
+  Sums sums{pg_atomic_read_u64(&others.changes), pg_atomic_read_u64(&others.items)};
+  for (TriggerCounts& counts : place) {
+    sums.changes += pg_atomic_read_u64(&counts.changes);
+    sums.items += pg_atomic_read_u64(&counts.items);
+  }
+  return sums;
 }
 
 }  // namespace cache_invalidate::journal
