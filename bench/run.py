@@ -70,11 +70,11 @@ def take_turns(cluster, figures, given, workload, variants):
             workload.run(workloads.Slice(cluster, figures, workload.name, variant, number, given.seconds))
 
 
-def measure(given, figures, chosen, variants, bulk_rows, **settings):
-    """All workloads on one server."""
+def measure(given, figures, chosen, variants, bulk_rows, write, **settings):
+    """All workloads on one server; `write` is told the server's version after each, so that a run that is broken off leaves what it has."""
     variants = [variant for variant in variants if any(workloads.takes(workload, variant) for workload in chosen)]
     if all(variant.name == base_of(variant) for variant in variants):
-        return ""
+        return
     cluster = Cluster(given.bindir, given.user, given.programs, bulk_rows, **settings)
     try:
         for variant in variants:
@@ -84,9 +84,19 @@ def measure(given, figures, chosen, variants, bulk_rows, **settings):
             print(f"{workload.title} ... ", end="", flush=True)
             take_turns(cluster, figures, given, workload, variants)
             print(f"{time.monotonic() - begin:.0f} s", flush=True)
-        return cluster.psql("postgres", "SELECT version()").split(" on ")[0]
+            write(cluster.psql("postgres", "SELECT version()").split(" on ")[0])
     finally:
         cluster.stop()
+
+
+def write_results(given, figures, chosen, variants, version):
+    about = [f"{version}, {os.cpu_count()} processors, {platform.machine()}. Medians of {given.rounds} rounds in which the variants took turns, "
+             f"{given.seconds} s each; clients, consumers and Redis on the same machine. The resolution is half the distance of the quartiles."]
+    os.makedirs(given.out, exist_ok=True)
+    figures.write_csv(os.path.join(given.out, "results.csv"))
+    for name, text in (("results.md", report.markdown(figures, chosen, variants, about)), ("results.svg", report.chart(figures, chosen, variants))):
+        with open(os.path.join(given.out, name), "w", encoding="utf-8") as file:
+            file.write(text)
 
 
 def main():
@@ -98,19 +108,14 @@ def main():
     if not chosen:
         sys.exit(f"bench: no workload matches {given.workloads}; there are {', '.join(w.name for w in known)}")
     figures = Figures()
-    version = measure(given, figures, chosen, [v for v in variants if not v.logical], bulk_rows)
+    write = lambda version: write_results(given, figures, chosen, variants, version)
+    measure(given, figures, chosen, [v for v in variants if not v.logical], bulk_rows, write)
     shared = [w for w in chosen if isinstance(w, (workloads.Throughput, workloads.Bulk, workloads.Latency)) and not w.only]
-    measure(given, figures, shared, [v for v in variants if v.logical], bulk_rows, **logical_settings(given))
-    about = [f"{version}, {os.cpu_count()} processors, {platform.machine()}. Medians of {given.rounds} rounds in which the variants took turns, "
-             f"{given.seconds} s each; clients, consumers and Redis on the same machine. The resolution is half the distance of the quartiles."]
-    os.makedirs(given.out, exist_ok=True)
-    figures.write_csv(os.path.join(given.out, "results.csv"))
-    text = report.markdown(figures, chosen, variants, about)
-    with open(os.path.join(given.out, "results.md"), "w", encoding="utf-8") as file:
-        file.write(text)
-    with open(os.path.join(given.out, "results.svg"), "w", encoding="utf-8") as file:
-        file.write(report.chart(figures, chosen, variants))
-    print(f"\n{text}\nAlso in {given.out}: results.csv, results.md, results.svg")
+    measure(given, figures, shared, [v for v in variants if v.logical], bulk_rows, write, **logical_settings(given))
+    if not figures.rows:
+        sys.exit("bench: none of these variants takes part in these workloads, beside no trigger")
+    with open(os.path.join(given.out, "results.md"), encoding="utf-8") as file:
+        print(f"\n{file.read()}\nAlso in {given.out}: results.csv, results.md, results.svg")
 
 
 if __name__ == "__main__":
