@@ -38,10 +38,11 @@ def wanted_variants(given):
     unknown = set(names) - {variant.name for variant in VARIANTS}
     if unknown:
         sys.exit(f"bench: no such variant: {', '.join(sorted(unknown))}; there are {', '.join(v.name for v in VARIANTS)}")
+    wanted = {NONE, *names, *(base_of(variant) for variant in VARIANTS if variant.name in names)}
     found = []
     for variant in VARIANTS:
         why = missing(variant, given.sharedir, given.pkglibdir)
-        if variant.name not in names and variant.name != NONE:
+        if variant.name not in wanted:
             continue
         if why:
             print(f"without {variant.title}: {why}", flush=True)

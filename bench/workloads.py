@@ -247,7 +247,7 @@ def all_workloads(quick, bulk_rows):
     goals = {(8, "off"): {"ours": 0.90, "ours_listen": 0.80}, (8, "on"): {"ours": 0.96, "ours_listen": 0.90},
              (32, "on"): {"ours": 0.94}, (64, "on"): {"ours": 0.94}}
     loads = [(8, "off"), (8, "on")] if quick else [(c, s) for s in ("off", "on") for c in (1, 8, 32, 64)]
-    found = [Throughput(f"update_{clients}_{sync}", f"one-row UPDATE, {clients} clients, synchronous_commit {sync}", UPDATE, clients,
+    found = [Throughput(f"update_{clients}_{sync}", f"one-row UPDATE, {clients} client{'s' if clients > 1 else ''}, synchronous_commit {sync}", UPDATE, clients,
                         f"-c synchronous_commit={sync}", target=goals.get((clients, sync), {})) for clients, sync in loads]
     found += [
         Throughput("update_50", "50 updates per transaction, 8 clients", MANY, target={"ours": 0.93}),
