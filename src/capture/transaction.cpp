@@ -33,12 +33,11 @@ struct State {
   std::int64_t time = 0;     // of what was written last
   int segment = -1;          // the one this transaction writes to; -1: none yet
   bool spilled = false;      // part of the batch is in the journal only
-  bool flushed = false;      // PRE_COMMIT has run
   bool journalled = false;
 };
 
-// Has anything been noted that ends with the transaction?
-bool is_used = false;
+bool is_used = false;     // something was noted that ends with the transaction
+bool is_flushed = false;  // PRE_COMMIT has run
 
 // Never destroyed: the server's exit handlers may still run our callbacks.
 State& state() {
@@ -60,7 +59,7 @@ void reset() noexcept {
   own.xid = 0;
   own.time = 0;
   own.segment = -1;
-  own.spilled = own.flushed = own.journalled = own.is_volatile = own.must_journal = false;
+  own.spilled = own.journalled = own.is_volatile = own.must_journal = false;
   forget_found();
   forget_counts();
   end_rules_of_transaction();
@@ -119,7 +118,6 @@ bool may_be_volatile() {
 
 void flush(bool prepares) {
   State& own = state();
-  own.flushed = true;
   // The last part says when the transaction began to commit, even if nothing is left to write.
   if ((own.spilled || !own.changes.empty()) && encode(0, own.spilled)) {
     if (!own.spilled) core::frame_chunks(own.framed, own.writer.bytes(), own.writer.chunk_ends());
@@ -151,6 +149,8 @@ void deliver(journal::HandoverKind kind) noexcept {
 }
 
 void on_transaction(XactEvent event, void* /*argument*/) {
+  // Even if nothing was noted so far: the callbacks of others, which run later, may change rows.
+  is_flushed = event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE;
   if (!is_used) return;
   switch (event) {
     case XACT_EVENT_PRE_COMMIT:
@@ -216,7 +216,7 @@ void require_journal() noexcept {
 
 void changes_added() {
   State& own = state();
-  if (own.flushed) {
+  if (is_flushed) {
     spill();
     return;
   }
