@@ -87,7 +87,7 @@ sub begin_checkpoint {
 }
 
 # The worker stands still with something else, between looking for scans that are due and ending a checkpoint.
-sub stop_worker {
+sub halt_worker {
     my ($mark) = @_;
     $points->arm($mark, 'wait');
     my $id = $next++;
@@ -126,7 +126,7 @@ sub stop_worker {
     my $id = $next++;
     my $writer = stop_writer('handover', change($id));
     begin_checkpoint();
-    stop_worker('target.send');
+    halt_worker('target.send');
     go_on('handover', $writer);
     $points->release('target.send');
     is_delivered('a checkpoint while the ring is not taken', $id);
@@ -139,7 +139,7 @@ sub stop_worker {
     $next += 2000;
     my $writer = stop_writer('handover', large_change($id, 2000));
     begin_checkpoint();
-    stop_worker('target.send');
+    halt_worker('target.send');
     go_on('handover', $writer);
     $points->release('target.send');
     is_delivered('a checkpoint while the journal is to be read', $id .. $id + 1999);
@@ -302,7 +302,7 @@ sub recover {
     my $id   = $next++;
     sql("CREATE SERVER late FOREIGN DATA WRAPPER cache_invalidate OPTIONS (url '${\ $late->url }', enabled 'false')");
     ok(wait_until('disabled', sub { target($node, 'postgres', 'state', 'late') eq 'disabled' }), 'there is a server that is disabled');
-    stop_worker('feed.ring');
+    halt_worker('feed.ring');
     $late->fill(map { "item:$_" } 1 .. $id);
     sql("ALTER SERVER late OPTIONS (SET enabled 'true')");
     sql(change($id));
