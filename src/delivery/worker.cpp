@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <utility>
 
 #include "capture/reset.hpp"
 #include "core/pace.hpp"
@@ -55,10 +56,7 @@ Worker* worker = nullptr;
 // What ALTER DATABASE or ALTER ROLE may have set and would hinder or endanger a worker. "replica" keeps
 // ordinary triggers from firing: nobody's code runs here.
 void pin_settings() {
-  const struct {
-    const char* name;
-    const char* value;
-  } pins[] = {
+  const std::pair<const char*, const char*> pins[] = {
       {"search_path", "pg_catalog, pg_temp"},
       {"default_transaction_isolation", "read committed"},
       {"default_transaction_read_only", "off"},
@@ -70,7 +68,7 @@ void pin_settings() {
       {"synchronous_commit", "off"},
       {"cache_invalidate.enabled", "off"},
   };
-  for (const auto& pin : pins) SetConfigOption(pin.name, pin.value, PGC_SUSET, PGC_S_OVERRIDE);
+  for (const auto& [name, value] : pins) SetConfigOption(name, value, PGC_SUSET, PGC_S_OVERRIDE);
 }
 
 void leave_slot(int /*code*/, Datum /*argument*/) {
@@ -349,8 +347,9 @@ void run_cycle() {
   const bool resets = worker->dispatcher->outbox().may_reset() && !worker->feed->is_scanning_for_all();
   const bool must_read = worker->feed->must_read_journal() && !worker->dispatcher->is_full();
   const bool must_scan = worker->dispatcher->next_to_scan() != nullptr && !worker->feed->is_scanning();
-  const bool must_tell = worker->segments->is_full() != was_full;
-  const bool busy = more || signalled || older == Feed::Older::in_journal || resets || must_read || must_scan || must_tell;
+  const bool must_repeat = worker->dispatcher->gate().wants_repeat() && !worker->feed->is_scanning_for_all();
+  const bool must = must_read || must_scan || must_repeat || worker->segments->is_full() != was_full;
+  const bool busy = more || signalled || older == Feed::Older::in_journal || resets || must;
   const bool paces = !more && worker->waiter.pause(worker->dispatcher->targets(), worker->pace.until(now));
   worker->waiter.wait(worker->dispatcher->targets(), busy || paces ? 0 : milliseconds_until(now, deadline));
 }
