@@ -116,11 +116,13 @@ const MessageQueue::Waiting* MessageQueue::front() {
   return nullptr;
 }
 
-void MessageQueue::pop() {
-  release(queue_[head_]);
+MessageQueue::Waiting MessageQueue::pop() {
+  bytes_ -= queue_[head_].message.text_size();
+  Waiting taken = std::move(queue_[head_]);
   ++head_;
   ++done_;
   reset_if_drained();
+  return taken;
 }
 
 void MessageQueue::clear() {

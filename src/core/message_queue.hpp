@@ -45,7 +45,8 @@ class MessageQueue {
 
   // The oldest message, skipping folded ones; nullptr when there is none.
   const Waiting* front();
-  void pop();
+  // Takes it.
+  Waiting pop();
 
   // Forgets all.
   void clear();

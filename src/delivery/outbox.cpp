@@ -93,9 +93,9 @@ bool Outbox::may_leave(const core::MessageQueue::Waiting* message, std::uint64_t
 void Outbox::take_next(std::uint64_t up_to) {
   const auto most = std::min(static_cast<std::size_t>(settings::batch_size), kMostAtOnce);
   for (const auto* next = waiting_.front(); may_leave(next, up_to) && sending_.size() < most; next = waiting_.front()) {
-    sending_.push_back(*next);
-    sending_bytes_ += next->message.text_size();
-    waiting_.pop();
+    sending_.emplace_back();  // before it is taken: there may be no memory for it
+    sending_.back() = waiting_.pop();
+    sending_bytes_ += sending_.back().message.text_size();
   }
 }
 

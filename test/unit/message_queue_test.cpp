@@ -59,7 +59,10 @@ TEST(MessageQueue, KeepsWhatAMessageSaysAndCommitOrder) {
   EXPECT_EQ(first->message.origin.xid, 42u);
   EXPECT_EQ(first->message.origin.time, 99);
   EXPECT_EQ(first->position, 7u);
-  queue.pop();
+  const MessageQueue::Waiting taken = queue.pop();
+  EXPECT_TRUE(taken.message.shape == full);
+  EXPECT_EQ(taken.message.fields, "\"a\":1");
+  EXPECT_EQ(taken.position, 7u);
   for (int i = 1; i <= 3; ++i) add(queue, std::to_string(i), static_cast<std::uint64_t>(i), i);
   EXPECT_EQ(drain(queue), (Lines{"1@1", "2@2", "3@3"}));
 }
