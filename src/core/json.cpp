@@ -1,5 +1,7 @@
 #include "core/json.hpp"
 
+#include <algorithm>
+
 namespace cache_invalidate::core {
 namespace {
 
@@ -62,6 +64,9 @@ void append_character(std::string& out, std::uint32_t c) {
   }
 }
 
+// Stands for itself in a JSON string.
+bool is_plain(char c) { return c >= 0x20 && c < 0x7F && c != '"' && c != '\\'; }
+
 }  // namespace
 
 void append_utf8(std::string& out, std::uint32_t character) {
@@ -85,7 +90,12 @@ void append_utf8(std::string& out, std::uint32_t character) {
 }
 
 void append_json_text(std::string& out, std::string_view text) {
-  while (!text.empty()) append_character(out, next_character(text));
+  while (!text.empty()) {
+    const auto plain = static_cast<std::size_t>(std::find_if_not(text.begin(), text.end(), is_plain) - text.begin());
+    out.append(text.data(), plain);
+    text.remove_prefix(plain);
+    if (!text.empty()) append_character(out, next_character(text));
+  }
 }
 
 void append_json_string(std::string& out, std::string_view text) {

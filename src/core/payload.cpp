@@ -1,7 +1,9 @@
 #include "core/payload.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
+#include <cstdlib>
 #include <vector>
 
 #include "core/json.hpp"
@@ -11,6 +13,7 @@ namespace {
 
 constexpr std::int64_t kSecond = 1000000;
 constexpr std::int64_t kDay = 86400;
+constexpr std::size_t kFrame = 160;  // bytes: what a ready shape has beside the message's own text, or somewhat more
 
 struct Moment {
   std::int64_t seconds;
@@ -43,6 +46,14 @@ Date date_of(std::int64_t day_number) {
   return {static_cast<std::int64_t>(year_of_era) + era * 400 + (month <= 2 ? 1 : 0), month, day};
 }
 
+// With zeros before it, if it has fewer digits than that.
+void append_number(std::string& out, std::uint64_t number, std::size_t digits) {
+  char text[20];
+  const auto size = static_cast<std::size_t>(std::to_chars(text, text + sizeof text, number).ptr - text);
+  if (size < digits) out.append(digits - size, '0');
+  out.append(text, size);
+}
+
 // How much of a message there is room for.
 struct Step {
   bool with_fields, with_id;
@@ -60,13 +71,16 @@ void append_origin(std::string& out, const Message& message, bool record) {
     out += epoch_timestamp(message.origin.time);
     out += ",\"batch_id\":\"" + std::to_string(message.origin.xid) + "\"}";
   } else {
-    out += '"' + iso_timestamp(message.origin.time) + "\"}";
+    out += '"';
+    out += iso_timestamp(message.origin.time);
+    out += "\"}";
   }
 }
 
 std::string render_ready(const Message& message, Step step) {
   const bool record = message.shape.format == Format::record;
   std::string out;
+  out.reserve(kFrame + message.text_size());
   append_member(out, record ? "{\"table\":" : "{\"resource\":", message.shape.name);
   if (record) append_member(out, ",\"operation\":", operation_name(message.operation));
   if (step.with_id && !message.id.empty()) append_member(out, record ? ",\"record_id\":" : ",\"id\":", message.id);
@@ -241,20 +255,30 @@ std::string iso_timestamp(std::int64_t microseconds) {
   std::int64_t second = moment.seconds % kDay;
   if (second < 0) second += kDay, --day;
   const Date date = date_of(day);
-  char text[80];
-  std::snprintf(text, sizeof text, "%04lld-%02u-%02uT%02lld:%02lld:%02lld.%06lld+00:00", static_cast<long long>(date.year),
-                date.month, date.day, static_cast<long long>(second / 3600), static_cast<long long>(second / 60 % 60),
-                static_cast<long long>(second % 60), static_cast<long long>(moment.fraction));
-  return text;
+  std::string text = date.year < 0 ? "-" : "";
+  text.reserve(40);
+  const auto append = [&text](char before, std::int64_t number, std::size_t digits) {
+    text += before;
+    append_number(text, static_cast<std::uint64_t>(number), digits);
+  };
+  append_number(text, static_cast<std::uint64_t>(std::abs(date.year)), 4);
+  append('-', date.month, 2);
+  append('-', date.day, 2);
+  append('T', second / 3600, 2);
+  append(':', second / 60 % 60, 2);
+  append(':', second % 60, 2);
+  append('.', moment.fraction, 6);
+  return text += "+00:00";
 }
 
 std::string epoch_timestamp(std::int64_t microseconds) {
   const bool negative = microseconds < 0;
   // Unsigned, since the smallest number has no positive counterpart.
   const std::uint64_t size = negative ? 0 - static_cast<std::uint64_t>(microseconds) : static_cast<std::uint64_t>(microseconds);
-  char text[48];
-  std::snprintf(text, sizeof text, "%s%llu.%06llu", negative ? "-" : "", static_cast<unsigned long long>(size / kSecond),
-                static_cast<unsigned long long>(size % kSecond));
+  std::string text = negative ? "-" : "";
+  append_number(text, size / kSecond, 1);
+  text += '.';
+  append_number(text, size % kSecond, 6);
   return text;
 }
 
