@@ -4,7 +4,7 @@
 //
 // Changes rows one at a time, RATE a second or as fast as that goes, and prints a line for each: microseconds. "key": until a second connection, which asks
 // all the time, finds the key gone; "self": until this program has deleted the key itself, as an application would behind its COMMIT;
-// "notify": until a message about the row has come on the channel. Something that takes a second is an error.
+// "notify": until a message about the row has come on the channel; otherwise nobody listens. What does not come in a minute is an error.
 #include <hiredis/hiredis.h>
 #include <poll.h>
 
@@ -25,7 +25,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int kFirstRow = 100001;  // behind those that the other workloads change
 constexpr int kRows = 1000;
-constexpr auto kMost = std::chrono::seconds(1);
+constexpr auto kMost = std::chrono::minutes(1);
 
 class Redis {
  public:
@@ -50,7 +50,7 @@ class Redis {
 };
 
 void check(Clock::time_point begin) {
-  if (Clock::now() - begin > kMost) throw std::runtime_error("nothing came within a second");
+  if (Clock::now() - begin > kMost) throw std::runtime_error("nothing came within a minute");
 }
 
 // A message that has this number in it, and not as a part of a longer one.
@@ -88,7 +88,7 @@ int main(int count, char** words) try {
   bench::Session listener(words[2]);
   Redis redis(words[3]);
   writer.prepare("change", "UPDATE item SET version = version + 1 WHERE id = $1::int");
-  listener.run(std::string("LISTEN \"") + words[6] + '"');
+  if (mode == "notify") listener.run(std::string("LISTEN \"") + words[6] + '"');
   auto due = Clock::now();
   const auto end = due + std::chrono::seconds(std::atoi(words[5]));
   for (int i = 0; i < samples && Clock::now() < end; ++i) {
