@@ -1,5 +1,6 @@
 """The servers of a benchmark: a PostgreSQL with a database for each variant, a Redis, and what a variant needs beside them."""
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -22,11 +23,14 @@ CREATE TABLE loaded (LIKE item INCLUDING ALL);
 COPY (SELECT * FROM bulk ORDER BY id LIMIT :bulk / 2) TO :'file';
 """
 
+# A Unix domain socket is there too: the path must be short.
+WHERE = os.environ.get("BENCH_TMP", "/tmp")
+
 SETTINGS = {
     "listen_addresses": "''",
     "shared_buffers": "'512MB'",
     "max_connections": "150",
-    # No checkpoint in the middle of a slice.
+    # There is one before each workload, and seldom another.
     "max_wal_size": "'16GB'",
     "checkpoint_timeout": "'1h'",
     "shared_preload_libraries": "'cache_invalidate'",
@@ -62,6 +66,15 @@ class Redis:
         """Makes so many keys: the prefix and a number, from 1 on."""
         self.command("EVAL", "for n = 1, tonumber(ARGV[1]) do redis.call('SET', KEYS[1] .. n, 'x') end", "1", prefix, str(count))
 
+    @contextlib.contextmanager
+    def hanging(self):
+        """It answers nobody."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
     def commands_processed(self):
         """UNLINK, DEL and PUBLISH so far."""
         lines = [line for line in self.command("INFO", "commandstats").splitlines()
@@ -76,7 +89,7 @@ class Cluster:
         self.bindir, self.programs, self.bulk_rows = bindir, programs, bulk_rows
         for name in [name for name in os.environ if name.startswith("PG")]:
             del os.environ[name]
-        self.folder = tempfile.mkdtemp(prefix="cache_invalidate_bench.", dir="/tmp")
+        self.folder = tempfile.mkdtemp(prefix="cache_invalidate_bench.", dir=WHERE)
         self.data = os.path.join(self.folder, "data")
         self.as_user = {"cwd": self.folder, "env": {**os.environ, "LC_ALL": "C"}}
         account = pwd.getpwnam(user)
@@ -86,10 +99,15 @@ class Cluster:
         os.chmod(self.folder, 0o755)
         self.floor = os.path.join(self.folder, "floor")
         shutil.copy(os.path.join(programs, "floor.so"), self.floor + ".so")
+        os.chmod(self.floor + ".so", 0o755)
         self.redis = None
         self.process = None
         self.conninfo = f"host={self.folder} user=postgres"
-        self.start({**SETTINGS, "unix_socket_directories": f"'{self.folder}'", **settings})
+        try:
+            self.start({**SETTINGS, "unix_socket_directories": f"'{self.folder}'", **settings})
+        except BaseException:
+            self.stop(keep_log=True)
+            raise
 
     def program(self, name):
         return os.path.join(self.bindir, name)
@@ -141,12 +159,15 @@ class Cluster:
     def wal_position(self):
         return int(self.psql("postgres", "SELECT pg_current_wal_insert_lsn() - '0/0'"))
 
-    def stop(self):
+    def stop(self, keep_log=False):
         for process, number in ((self.process, signal.SIGINT), (self.redis and self.redis.process, signal.SIGTERM)):
             if process and process.poll() is None:
                 process.send_signal(number)
-                process.wait(timeout=120)
-        shutil.rmtree(self.folder, ignore_errors=True)
+                try:
+                    process.wait(timeout=120)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+        shutil.rmtree(self.data if keep_log else self.folder, ignore_errors=True)
 
 
 class Consumer:
@@ -155,7 +176,7 @@ class Consumer:
     def __init__(self, cluster, mode, database):
         self.cluster, self.mode, self.database = cluster, mode, database
         self.process = None
-        self.received = 0
+        self.received = None  # known when it has ended
 
     def __enter__(self):
         if self.mode:
@@ -164,6 +185,9 @@ class Consumer:
                  self.cluster.redis.path], text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
             if self.process.stdout.readline() != "ready\n":
                 raise RuntimeError(f"the consumer of {self.database} does not start")
+        # What a slot holds of other variants' slices is not this one's work.
+        if self.mode == "wal2json":
+            drain(self.cluster, self)
         return self
 
     def __exit__(self, *error):
@@ -172,14 +196,20 @@ class Consumer:
             words = self.process.stdout.read().split()
             if self.process.wait(timeout=60) != 0 and not error[0]:
                 raise RuntimeError(f"the consumer of {self.database} failed")
-            self.received = int(words[2]) if len(words) > 2 else 0
+            self.received = int(words[-3]) if len(words) > 3 else None
+
+    def hear(self):
+        """Waits until who only listens has heard of the sentinel, and so of all before it."""
+        if self.mode == "listen" and self.process.stdout.readline() != "heard\n":
+            raise RuntimeError(f"the listener of {self.database} ended")
 
 
-def drain(cluster, database):
-    """Waits until all that was committed is deleted; returns how long that took, in seconds."""
+def drain(cluster, consumer):
+    """Waits until all that was committed is deleted, and heard of; returns how long that took, in seconds."""
     redis = cluster.redis
     redis.command("SET", SENTINEL, "x")
     begin = time.perf_counter()
-    cluster.psql(database, "UPDATE item SET version = version + 1 WHERE id = 0")
-    wait_until(f"the end of what {database} owes", lambda: redis.command("EXISTS", SENTINEL) == "0", 600)
+    cluster.psql(consumer.database, "UPDATE item SET version = version + 1 WHERE id = 0")
+    wait_until(f"the end of what {consumer.database} owes", lambda: redis.command("EXISTS", SENTINEL) == "0", 600)
+    consumer.hear()
     return time.perf_counter() - begin

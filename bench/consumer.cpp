@@ -2,7 +2,7 @@
 //
 //   consumer MODE CONNINFO REDIS_SOCKET
 //
-// MODE: listen (only counts what cache_invalidate sends), notify, tcn, outbox, pgq or wal2json; see variants.
+// MODE: listen (only counts what cache_invalidate sends, and prints "heard" when it hears of the sentinel row), notify, tcn, outbox, pgq or wal2json; see variants.
 // It prints "ready" when it misses nothing any more, and at SIGTERM, after what it has at hand, "MODE
 // received N deleted N". An error ends it with status 1.
 #include "consumer.hpp"

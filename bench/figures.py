@@ -11,12 +11,12 @@ def quantile(values, share):
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-def spread(values):
-    """Half the distance of the quartiles, as a share of the median: how finely the runs resolve."""
-    middle = statistics.median(values)
-    if len(values) < 2 or middle == 0:
-        return float("nan")
-    return (quantile(values, 0.75) - quantile(values, 0.25)) / 2 / middle
+def resolution(values):
+    """The standard error of the median, from the distance of the quartiles as if the values were normal; None: too few to say."""
+    if len(values) < 3:
+        return None
+    lower, _, upper = statistics.quantiles(values, n=4, method="inclusive")
+    return 0.93 * (upper - lower) / len(values) ** 0.5
 
 
 class Figures:
@@ -29,10 +29,6 @@ class Figures:
     def add(self, workload, variant, round_number, quantity, value, unit):
         self.rows.append((workload, variant, round_number, quantity, value, unit))
         self.values[workload, quantity, variant][round_number] = value
-
-    def median(self, workload, quantity, variant):
-        values = list(self.values.get((workload, quantity, variant), {}).values())
-        return statistics.median(values) if values else None
 
     def all_of(self, workload, quantity, variant):
         return list(self.values.get((workload, quantity, variant), {}).values())

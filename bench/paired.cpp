@@ -1,17 +1,20 @@
-// What a transaction costs, to a tenth of a microsecond: one session per database, which take turns at the same statement, and the
-// time that the operating system says each process ran.
+// What a transaction costs, finer than throughput tells: one session per database, which take short turns at the same statement, in an
+// order of chance, and the time that the operating system says each process ran.
 //
 //   paired CONNINFO TRANSACTIONS ROUNDS DATABASE...
 //
 // After a first round that does not count it prints a line for each round and database: "DATABASE BACKEND WALL WAL WORKER", where
 // BACKEND and WORKER are microseconds of processor time a transaction, of the session and of the database's cache_invalidate worker,
 // WALL is microseconds a transaction, and WAL bytes a transaction. A background process that writes WAL adds to it.
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <fstream>
+#include <numeric>
+#include <random>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -91,8 +94,13 @@ int main(int count, char** words) try {
   const int rounds = std::atoi(words[3]);
   std::vector<Side> sides;
   for (int i = 4; i < count; ++i) sides.push_back(open(words[1], words[i]));
+  std::vector<std::size_t> order(sides.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::mt19937 chance(1);
   for (int round = 0; round <= rounds; ++round) {
-    for (Side& side : sides) {
+    std::shuffle(order.begin(), order.end(), chance);
+    for (const std::size_t turn : order) {
+      Side& side = sides[turn];
       const Cost cost = measure(side, transactions);
       if (round > 0) std::printf("%s %.3f %.3f %.1f %.3f\n", side.database.c_str(), cost.backend, cost.wall, cost.wal, cost.worker);
     }

@@ -3,7 +3,7 @@
 import statistics
 from html import escape
 
-from figures import spread
+from figures import resolution
 from variants import base_of
 
 COLORS = {"none": "#9aa0a6", "floor": "#c3c7cb", "ours": "#1a73e8", "ours_listen": "#4f9cf7", "ours_off": "#8ab8f5",
@@ -19,61 +19,71 @@ def number(value):
     return f"{value:.2f}" if abs(value) >= 1 else f"{value:.3f}"
 
 
-def ratio(figures, workload, variant):
-    """The median of the ratios of all rounds to no trigger in the same round, and how finely they resolve; or None."""
-    values = figures.compared(workload.name, workload.quantity, variant.name, base_of(variant), lambda own, base: own / base)
-    return (statistics.median(values), spread(values)) if values else None
+def told(values):
+    """The median, and how finely it is known."""
+    error = resolution(values)
+    return number(statistics.median(values)) + (f" ± {number(error)}" if error is not None else "")
 
 
-def extra(figures, workload, variant):
+def ratios(figures, workload, variant, quantity):
+    """To no trigger in the same round."""
+    if variant.name == base_of(variant):
+        return []
+    return figures.compared(workload.name, quantity, variant.name, base_of(variant), lambda own, base: own / base)
+
+
+BESIDE = (("p99", "p99 {} ms"), ("tps", "{} tx/s"), ("received", "{} messages/tx"), ("processor time of the machine", "{} µs of the machine"),
+          ("processor time of the worker", "{} µs in the worker"), ("stolen", "{} s stolen"), ("WAL", "{} bytes of WAL"),
+          ("commands to Redis", "{} Redis commands/tx"), ("memory of the worker", "{} MB in the worker"),
+          ("memory of the consumer", "{} MB in the consumer"), ("taken and drained", "{} with taking them"),
+          ("drained by the clock", "{} by the clock"), ("lag at the end", "{} s behind"))
+
+
+def beside(figures, workload, variant):
     """What else was measured of it."""
     words = []
-    for quantity, unit in (("p99", "ms"), ("tps", "tx/s"), ("WAL", "bytes"), ("processor time of the worker", "µs in the worker"),
-                           ("commands to Redis", "Redis commands/tx"), ("memory of the worker", "MB in the worker"),
-                           ("drained by the clock", "keys/s by the clock"), ("lag at the end", "s behind")):
-        value = figures.median(workload.name, quantity, variant.name)
-        if value is not None and quantity != workload.quantity and not (quantity == "commands to Redis" and value == 0):
-            words.append(f"{quantity} {number(value)} ms" if quantity == "p99" else f"{number(value)} {unit}")
+    for quantity, text in BESIDE:
+        values = figures.all_of(workload.name, quantity, variant.name)
+        if values and quantity != workload.quantity and any(values):
+            words.append(text.format(told(values)))
+            found = ratios(figures, workload, variant, quantity) if quantity == "tps" else []
+            if found:
+                words[-1] += f" ({told(found)} of no trigger)"
     return ", ".join(words)
 
 
 def table(figures, workload, variants):
-    lines = [f"### {workload.title}", "", f"| variant | {workload.quantity} ({workload.unit}) | to no trigger | resolution | aim | beside it |",
-             "|---|--:|--:|--:|--:|---|"]
+    lines = [f"### {workload.title}", "", f"| variant | {workload.quantity} ({workload.unit}) | to no trigger | aim | beside it |",
+             "|---|--:|--:|--:|---|"]
     for variant in variants:
-        value = figures.median(workload.name, workload.quantity, variant.name)
-        if value is None:
-            continue
-        found = ratio(figures, workload, variant)
-        aim = workload.target.get(variant.name)
-        lines.append(f"| {variant.title} | {number(value)} | {number(found[0]) if found else ''} | "
-                     f"{f'±{found[1] * 100:.0f} %' if found and found[1] == found[1] else ''} | {aim if aim is not None else ''} | "
-                     f"{extra(figures, workload, variant)} |")
+        values = figures.all_of(workload.name, workload.quantity, variant.name)
+        if values:
+            found = ratios(figures, workload, variant, workload.quantity)
+            lines.append(f"| {variant.title} | {told(values)} | {told(found) if found else ''} | {workload.target.get(variant.name, '')} | "
+                         f"{beside(figures, workload, variant)} |")
     return lines + [""] if len(lines) > 4 else []
 
 
 def paired_table(figures, workload, variants):
     """Differences to no trigger, round by round: there the ratio says little."""
     lines = ["### What one transaction costs more than without a trigger", "",
-             "| variant | backend (µs) | resolution | by the clock (µs) | WAL (bytes) | worker (µs) |", "|---|--:|--:|--:|--:|--:|"]
+             "| variant | backend (µs) | by the clock (µs) | WAL (bytes) | worker (µs) |", "|---|--:|--:|--:|--:|"]
     for variant in variants:
         def more(quantity, name=variant.name):
             return figures.compared(workload.name, quantity, name, "none", lambda own, base: own - base)
         backend = more("processor time of the backend")
-        if not backend or variant.name == "none":
-            continue
-        error = abs(spread(backend) * statistics.median(backend))
-        lines.append(f"| {variant.title} | {statistics.median(backend):.2f} | ±{error:.2f} | {statistics.median(more('time')):.2f} | "
-                     f"{statistics.median(more('WAL')):.0f} | {figures.median(workload.name, 'processor time of the worker', variant.name):.2f} |")
+        if backend and variant.name != "none":
+            worker = figures.all_of(workload.name, "processor time of the worker", variant.name)
+            lines.append(f"| {variant.title} | {told(backend)} | {told(more('time'))} | {told(more('WAL'))} | {told(worker)} |")
     return lines + [""] if len(lines) > 4 else []
 
 
 def linear_table(figures, workload):
     lines = [f"### {workload.title}", "", "| keys | µs per key |", "|--:|--:|"]
     for keys in workload.keys:
-        value = figures.median(workload.name, f"{keys} keys", "ours")
-        if value is not None:
-            lines.append(f"| {keys} | {value:.3f} |")
+        values = figures.all_of(workload.name, f"{keys} keys", "ours")
+        if values:
+            lines.append(f"| {keys} | {told(values)} |")
     return lines + [""] if len(lines) > 4 else []
 
 
@@ -94,9 +104,9 @@ def chart(figures, workloads, variants):
     bar, gap, width, left = 14, 18, 560, 250
     rows, y = [], 10
     for workload in workloads:
-        bars = [(variant, ratio(figures, workload, variant)) for variant in variants]
-        bars = [(variant, found[0]) for variant, found in bars if found and variant.name not in ("none", "none_logical")]
-        if not bars or workload.unit == "ms":
+        bars = [(variant, ratios(figures, workload, variant, workload.quantity)) for variant in variants]
+        bars = [(variant, statistics.median(found)) for variant, found in bars if found]
+        if not bars or workload.unit not in ("transactions/s", "s"):
             continue
         rows.append(f'<text x="10" y="{y + 14}" font-weight="bold">{escape(workload.title)} '
                     f'({"less" if workload.unit == "s" else "more"} is better; no trigger is 1)</text>')

@@ -7,9 +7,13 @@
 import argparse
 import os
 import platform
+import random
 import re
+import signal
+import subprocess
 import sys
 import time
+import traceback
 
 import report
 import workloads
@@ -60,22 +64,39 @@ def logical_settings(given):
     return settings
 
 
+def attempt(what, run):
+    """A slice that fails is told, and the next ones go on. True: it did not."""
+    try:
+        run()
+    except (OSError, RuntimeError, TimeoutError, ValueError, subprocess.SubprocessError):
+        print(f"\nFAILED: {what}\n{traceback.format_exc()}", flush=True)
+        return False
+    return True
+
+
 def take_turns(cluster, figures, given, workload, variants):
+    """How many slices failed."""
+    cluster.psql("postgres", "CHECKPOINT")
     if hasattr(workload, "run_all"):
-        workload.run_all(cluster, figures, variants)
-        return
+        return 0 if attempt(workload.name, lambda: workload.run_all(cluster, figures, variants)) else 1
     taking = [variant for variant in variants if workloads.takes(workload, variant)]
+    failed = 0
     for number in range(given.rounds):
-        first = number % max(1, len(taking))
-        for variant in taking[first:] + taking[:first]:
-            workload.run(workloads.Slice(cluster, figures, workload.name, variant, number, given.seconds))
+        # Nobody has always the same one before it; the same in each run.
+        for variant in random.Random(f"{workload.name} {number}").sample(taking, len(taking)):
+            turn = workloads.Slice(cluster, figures, workload.name, variant, number, given.seconds)
+            failed += 0 if attempt(f"{workload.name}, {variant.title}, round {number}", lambda: workload.run(turn)) else 1
+    return failed
 
 
 def measure(given, figures, chosen, variants, bulk_rows, write, **settings):
-    """All workloads on one server; `write` is told the server's version after each, so that a run that is broken off leaves what it has."""
+    """All workloads on one server; returns how many slices failed. `write` is told the server's version after each, so that a run that is
+    broken off leaves what it has."""
     variants = [variant for variant in variants if any(workloads.takes(workload, variant) for workload in chosen)]
-    if all(variant.name == base_of(variant) for variant in variants):
-        return
+    # No trigger alone is measured only where nothing else is asked for.
+    if all(variant.name == base_of(variant) for variant in variants) and not any(workload.only == (NONE,) for workload in chosen):
+        return 0
+    failed = 0
     cluster = Cluster(given.bindir, given.user, given.programs, bulk_rows, **settings)
     try:
         for variant in variants:
@@ -83,16 +104,18 @@ def measure(given, figures, chosen, variants, bulk_rows, write, **settings):
         for workload in chosen:
             begin = time.monotonic()
             print(f"{workload.title} ... ", end="", flush=True)
-            take_turns(cluster, figures, given, workload, variants)
+            failed += take_turns(cluster, figures, given, workload, variants)
             print(f"{time.monotonic() - begin:.0f} s", flush=True)
             write(cluster.psql("postgres", "SELECT version()").split(" on ")[0])
     finally:
         cluster.stop()
+    return failed
 
 
 def write_results(given, figures, chosen, variants, version):
-    about = [f"{version}, {os.cpu_count()} processors, {platform.machine()}. Medians of {given.rounds} rounds in which the variants took turns, "
-             f"{given.seconds} s each; clients, consumers and Redis on the same machine. The resolution is half the distance of the quartiles."]
+    about = [f"{version}, {os.cpu_count()} processors, {platform.machine()}, {platform.system()} {platform.release()}, {time.strftime('%Y-%m-%d')}. "
+             f"Medians of {given.rounds} rounds in which the variants took turns, {given.seconds} s each where it is a matter of time, and behind "
+             "\"±\" the standard error of the median. Clients, consumers and Redis run on the same machine."]
     os.makedirs(given.out, exist_ok=True)
     figures.write_csv(os.path.join(given.out, "results.csv"))
     for name, text in (("results.md", report.markdown(figures, chosen, variants, about)), ("results.svg", report.chart(figures, chosen, variants))):
@@ -101,6 +124,7 @@ def write_results(given, figures, chosen, variants, version):
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     given = arguments()
     bulk_rows = 100_000 if given.quick else 1_000_000
     variants = wanted_variants(given)
@@ -110,13 +134,15 @@ def main():
         sys.exit(f"bench: no workload matches {given.workloads}; there are {', '.join(w.name for w in known)}")
     figures = Figures()
     write = lambda version: write_results(given, figures, chosen, variants, version)
-    measure(given, figures, chosen, [v for v in variants if not v.logical], bulk_rows, write)
+    failed = measure(given, figures, chosen, [v for v in variants if not v.logical], bulk_rows, write)
     shared = [w for w in chosen if isinstance(w, (workloads.Throughput, workloads.Bulk, workloads.Latency)) and not w.only]
-    measure(given, figures, shared, [v for v in variants if v.logical], bulk_rows, write, **logical_settings(given))
+    failed += measure(given, figures, shared, [v for v in variants if v.logical], bulk_rows, write, **logical_settings(given))
     if not figures.rows:
         sys.exit("bench: none of these variants takes part in these workloads, beside no trigger")
     with open(os.path.join(given.out, "results.md"), encoding="utf-8") as file:
         print(f"\n{file.read()}\nAlso in {given.out}: results.csv, results.md, results.svg")
+    if failed:
+        sys.exit(f"bench: {failed} slices failed: see above")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ class Variant:
     title: str
     setup: str = ""        # the file of variants, if it is not named as the variant
     consumer: str = ""
-    options: str = ""      # of the sessions that write
     channel: str = ""      # on which a message about a row comes
     deletes: bool = True   # the key is gone some time after the commit
     extension: str = ""    # that has to be there
@@ -26,8 +25,7 @@ VARIANTS = [
     Variant("floor", "empty C row trigger", deletes=False),
     Variant("ours", "cache_invalidate", channel="cache_invalidation"),
     Variant("ours_listen", "cache_invalidate, with a listener", setup="ours", consumer="listen", channel="cache_invalidation"),
-    Variant("ours_off", "cache_invalidate, durability = off", options="-c cache_invalidate.durability=off",
-            channel="cache_invalidation"),
+    Variant("ours_off", "cache_invalidate, durability = off", channel="cache_invalidation"),
     Variant("ours_many", "cache_invalidate, beside 63 servers and 10 000 triggers", channel="cache_invalidation", aside=True),
     Variant("notify", "PL/pgSQL trigger with pg_notify", consumer="notify", channel="invalidation"),
     Variant("tcn", "contrib tcn", consumer="tcn", channel="tcn", extension="tcn"),

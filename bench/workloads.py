@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from cluster import ITEMS, Consumer, drain, wait_until
 from figures import quantile
+from variants import base_of
 
 CLIENTS = 8
 OFF = "-c synchronous_commit=off"
@@ -40,12 +41,12 @@ class Slice:
     def consumer(self):
         return Consumer(self.cluster, self.variant.consumer, self.variant.name)
 
-    def drain(self):
-        return drain(self.cluster, self.variant.name) if self.variant.deletes else 0.0
+    def drain(self, consumer):
+        return drain(self.cluster, consumer) if self.variant.deletes else 0.0
 
     def timed(self, statement, **variables):
         """Seconds that the server takes for a statement, as psql tells."""
-        said = self.cluster.psql(self.variant.name, f"\\timing on\n{statement}\n", f"{OFF} {self.variant.options}", **variables)
+        said = self.cluster.psql(self.variant.name, f"\\timing on\n{statement}\n", OFF, **variables)
         return float(re.findall(r"Time: ([0-9.]+) ms", said)[-1]) / 1000
 
 
@@ -67,10 +68,14 @@ def process_time(pid):
         return int(file.read().split()[0]) / 1e9
 
 
-def private_memory(pid):
-    """MB that only this process has."""
-    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
-        return sum(int(line.split()[1]) for line in file if line.startswith("Private_")) / 1024
+def note_memory(turn, whose, pid):
+    """MB that only this process has. In a container, root may have no right to look."""
+    try:
+        with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
+            size = sum(int(line.split()[1]) for line in file if line.startswith("Private_")) / 1024
+        turn.note(f"memory of the {whose}", size, "MB")
+    except PermissionError:
+        pass
 
 
 def pgbench(turn, script, clients, options, builtin=False):
@@ -80,7 +85,7 @@ def pgbench(turn, script, clients, options, builtin=False):
         file.write(script)
         file.flush()
         said = turn.cluster.run("pgbench", *words, *(["-b", script] if builtin else ["-f", file.name]), turn.variant.name,
-                                options=f"{options} {turn.variant.options}")
+                                options=options)
     return (float(re.search(r"^tps = ([0-9.]+)", said, re.M).group(1)),
             int(re.search(r"transactions actually processed: (\d+)", said).group(1)))
 
@@ -102,20 +107,26 @@ class Throughput:
     def run(self, turn):
         cluster = turn.cluster
         worker = cluster.worker(turn.variant.name) if turn.variant.name.startswith("ours") else None
-        with turn.consumer():
+        with turn.consumer() as consumer:
             worker_time = process_time(worker) if worker else 0
             commands = cluster.redis.commands_processed()
+            wal = cluster.wal_position()
             busy, stolen = machine_time()
             tps, transactions = pgbench(turn, self.script, self.clients, self.options, self.builtin)
-            turn.note("lag at the end", turn.drain(), "s")
+            turn.note("lag at the end", turn.drain(consumer), "s")
             after, stolen_after = machine_time()
+            if consumer.process:
+                note_memory(turn, "consumer", consumer.process.pid)
         turn.note("tps", tps, self.unit)
+        turn.note("WAL", (cluster.wal_position() - wal) / transactions, "bytes/transaction")
+        if consumer.received is not None:
+            turn.note("received", consumer.received / transactions, "1/transaction")
         turn.note("processor time of the machine", (after - busy) / transactions * 1e6, "µs/transaction")
         turn.note("stolen", stolen_after - stolen, "s")
         turn.note("commands to Redis", (cluster.redis.commands_processed() - commands) / transactions, "1/transaction")
         if worker:
             turn.note("processor time of the worker", (process_time(worker) - worker_time) / transactions * 1e6, "µs/transaction")
-            turn.note("memory of the worker", private_memory(worker), "MB")
+            note_memory(turn, "worker", worker)
 
 
 @dataclass
@@ -131,16 +142,17 @@ class Bulk:
     quantity = "time"
 
     def run(self, turn):
-        with turn.consumer():
+        with turn.consumer() as consumer:
             turn.note("time", turn.timed(self.statement, file=os.path.join(turn.cluster.folder, "rows")), self.unit)
-            turn.note("lag at the end", turn.drain(), "s")
+            turn.note("lag at the end", turn.drain(consumer), "s")
             turn.cluster.psql(turn.variant.name, self.after)
-            turn.drain()
+            turn.drain(consumer)
 
 
 @dataclass
 class Latency:
-    """How long after COMMIT a key is gone, or a message is there; alone, or beside writers who do all they can."""
+    """How long after COMMIT a key is gone, or a message is there; alone, or beside writers who do all they can. Beside them, what
+    such writers do without a trigger is measured as well, while the application deletes the key itself."""
     name: str
     title: str
     mode: str
@@ -153,18 +165,19 @@ class Latency:
 
     def run(self, turn):
         cluster, variant = turn.cluster, turn.variant
-        if not variant.deletes and self.mode != "self" or self.mode == "notify" and not variant.channel:
+        mode = "self" if self.clients and variant.name == base_of(variant) else self.mode
+        if not variant.deletes and mode != "self" or mode == "notify" and not variant.channel:
             return
-        command = [os.path.join(cluster.programs, "latency"), self.mode, f"{cluster.conninfo} dbname={variant.name} "
-                   f"options='{OFF} {variant.options}'", cluster.redis.path, str(self.rate), f"{turn.seconds}", variant.channel or "none"]
-        with turn.consumer():
+        command = [os.path.join(cluster.programs, "latency"), mode, f"{cluster.conninfo} dbname={variant.name} options='{OFF}'",
+                   cluster.redis.path, str(self.rate), f"{turn.seconds}", variant.channel or "none"]
+        with turn.consumer() as consumer:
             program = subprocess.Popen(command, text=True, stdout=subprocess.PIPE)
             if self.clients:
                 turn.note("tps", pgbench(turn, UPDATE, self.clients, OFF)[0], "transactions/s")
             lines = program.communicate()[0].split()
             if program.returncode != 0:
                 raise RuntimeError(f"latency failed for {variant.name}")
-            turn.drain()
+            turn.drain(consumer)
         times = [float(line) / 1000 for line in lines]
         turn.note("median", statistics.median(times), self.unit)
         turn.note("p99", quantile(times, 0.99), self.unit)
@@ -183,7 +196,7 @@ class Paired:
     quantity = "processor time of the backend"
 
     def run_all(self, cluster, figures, variants):
-        databases = [variant.name for variant in variants if variant.name in self.only and not variant.options]
+        databases = [variant.name for variant in variants if variant.name in self.only]
         said = subprocess.run([os.path.join(cluster.programs, "paired"), f"{cluster.conninfo} options='{OFF}'",
                                str(self.transactions), str(self.rounds), *databases], text=True, stdout=subprocess.PIPE, check=True)
         for number, line in enumerate(said.stdout.splitlines()):
@@ -195,12 +208,12 @@ class Paired:
 
 @dataclass
 class Outage:
-    """How fast the worker gives out what is owed when a server is back: keys a second of its processor time."""
+    """A Redis hangs while keys become stale, and goes on: how many the worker gives out a second of its processor time."""
     name: str
     title: str
     only: tuple = ("ours",)
     target: dict = field(default_factory=dict)
-    unit = "keys/s"
+    unit = "keys/s of processor time"
     quantity = "drained"
 
     def run(self, turn):
@@ -208,25 +221,27 @@ class Outage:
         worker = cluster.worker(database)
         keys = cluster.bulk_rows
         cluster.redis.fill("bulk:", keys)
-        cluster.psql(database, "SELECT pause_cache_invalidation('bench')")
-        # So few at a time that nothing is widened.
-        cluster.psql(database, "".join(f"UPDATE bulk SET version = version + 1 WHERE id BETWEEN {n + 1} AND {n + 40_000};\n"
-                                       for n in range(0, keys, 40_000)), OFF)
         probes = [f"bulk:{n}" for n in (*range(1, keys, keys // 100), keys)]
         owed = lambda: int(cluster.psql(database, "SELECT sum(keys_pending) FROM cache_invalidation_targets"))
-        wait_until("the keys to be owed", lambda: owed() >= keys, pause=0.1)
-        before = process_time(worker)
-        cluster.psql(database, "SELECT resume_cache_invalidation('bench')")
+        begin = process_time(worker)
+        with cluster.redis.hanging():
+            # So few at a time that nothing is widened.
+            cluster.psql(database, "".join(f"UPDATE bulk SET version = version + 1 WHERE id BETWEEN {n + 1} AND {n + 40_000};\n"
+                                           for n in range(0, keys, 40_000)), OFF)
+            wait_until("the keys to be owed", lambda: owed() >= keys, pause=0.1)
+            before = process_time(worker)
         taken = wait_until("the keys to be gone", lambda: cluster.redis.command("EXISTS", *probes) == "0")
-        turn.note("drained", keys / (process_time(worker) - before), "keys/s of processor time")
+        end = process_time(worker)
+        turn.note("drained", keys / (end - before), self.unit)
+        turn.note("taken and drained", keys / (end - begin), self.unit)
         turn.note("drained by the clock", keys / taken, "keys/s")
-        turn.note("memory of the worker", private_memory(worker), "MB")
+        note_memory(turn, "worker", worker)
         cluster.psql(database, "VACUUM bulk")
 
 
 @dataclass
 class Linear:
-    """Time per key of a transaction with so many."""
+    """Time per key of a transaction with so many, without that of making their names."""
     name: str
     title: str
     keys: tuple
@@ -237,9 +252,12 @@ class Linear:
 
     def run(self, turn):
         for keys in self.keys:
-            taken = turn.timed(f"SET cache_invalidate.max_items_per_transaction = {keys};\nSELECT count(invalidate_cache_key('k:' || n)) FROM generate_series(1, {keys}) n;")
-            turn.note(f"{keys} keys", taken / keys * 1e6, self.unit)
-            turn.drain()
+            named = turn.timed(f"SELECT count('k:' || n) FROM generate_series(1, {keys}) n;")
+            taken = turn.timed(f"SET cache_invalidate.max_items_per_transaction = {keys};\n"
+                               f"SELECT count(invalidate_cache_key('k:' || n)) FROM generate_series(1, {keys}) n;")
+            turn.note(f"{keys} keys", (taken - named) / keys * 1e6, self.unit)
+            with turn.consumer() as consumer:
+                turn.drain(consumer)
 
 
 def all_workloads(quick, bulk_rows):
@@ -262,7 +280,7 @@ def all_workloads(quick, bulk_rows):
         Latency("notify_200", "COMMIT to message received, 200 transactions/s", "notify"),
         Latency("key_saturated", "COMMIT to key gone beside 8 busy clients", "key", CLIENTS, target={"ours": 0.8}),
         Latency("notify_saturated", "COMMIT to message received beside 8 busy clients", "notify", CLIENTS),
-        Paired("paired", "one-row UPDATE, one client", 5000 if quick else 20000, 5 if quick else 15),
+        Paired("paired", "one-row UPDATE, one client", 400, 50 if quick else 300),
         Outage("outage", f"{bulk_rows} keys owed, then the server is back"),
         Linear("linear", "one transaction with very many keys", (10_000, 100_000, 1_000_000) if quick else (100_000, 1_000_000, 10_000_000)),
     ]

@@ -1,2 +1,3 @@
--- As "ours"; the sessions that write set cache_invalidate.durability = off.
+-- As "ours", but a batch goes to the worker only and not to the journal.
 \ir ours.sql
+ALTER DATABASE :DBNAME SET cache_invalidate.durability = off;
