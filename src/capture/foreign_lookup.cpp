@@ -13,6 +13,7 @@ namespace {
 
 // More would cost more memory than looking up again costs time.
 constexpr std::size_t kMostFound = 100000;
+constexpr Size kMostBytes = 16 * 1024 * 1024;
 
 // The columns taken of a row, in the memory context of the cache. Plain data.
 struct FoundRow {
@@ -213,9 +214,15 @@ void read_end(const ForeignPath& path, const Walk& walk, core::Value& value, con
 
 }  // namespace
 
-bool follow(const ForeignPath& path, TupleTableSlot* row, core::Value& now, core::Value& before, const char** problem) {
+void begin_look_ups() {
   forget_what_may_have_changed();
-  if (cache().found.size() >= kMostFound) forget_found();
+  const Cache& known = cache();
+  if (known.found.size() >= kMostFound || (known.context != nullptr && MemoryContextMemAllocated(known.context, false) >= kMostBytes)) {
+    forget_found();
+  }
+}
+
+bool follow(const ForeignPath& path, TupleTableSlot* row, core::Value& now, core::Value& before, const char** problem) {
   const ForeignStep& first = *path.hops.front().step;
   Walk newest;
   for (std::size_t i = 0; i < first.from.size(); ++i) {

@@ -12,7 +12,10 @@
 
 namespace cache_invalidate::capture {
 
-// Sets now and before, in memory of the current context. Not found: unknown; NULL on the way: null. False: they
+// Before the paths of a row are followed. What was found may be forgotten here and nowhere else: until the next row, values point to it.
+void begin_look_ups();
+
+// Sets now and before, whose text is valid until the next row. Not found: unknown; NULL on the way: null. False: they
 // differ in nothing. `problem` is set when it could not be looked up for another reason than that there is no row.
 // May raise an error.
 bool follow(const ForeignPath& path, TupleTableSlot* row, core::Value& now, core::Value& before, const char** problem);

@@ -198,6 +198,7 @@ void Noter::add_error(core::Operation operation, const char* message) {
 void Noter::row(const RowChange& change) {
   if (everything_is_widened() || !counts(change)) return;
   order_ = change.after != nullptr ? made_by(change.after) : ended_by(change.before);
+  if (rule_.has_paths) begin_look_ups();
   Side before;
   Side after;
   if (change.before != nullptr) before = read(change.before);
