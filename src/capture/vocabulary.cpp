@@ -111,6 +111,8 @@ std::uint32_t scope_number(Oid table_owner, const std::vector<std::string>& serv
 
 const core::Vocabulary& resolved_vocabulary(Oid wrapper) {
   State& known = state();
+  // A transaction that takes no more locks does not hear by itself what others have changed since it began.
+  AcceptInvalidationMessages();
   if (known.resolved && !known.changed) return known.vocabulary;
   known.resolved = known.changed = false;
   int count;
