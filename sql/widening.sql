@@ -44,6 +44,15 @@ UPDATE tasks SET title = 'w' WHERE id IN (3, 2000);
 COMMIT;
 SELECT item FROM journal.waiting() ORDER BY item COLLATE "C";
 RESET cache_invalidate.max_change_set_memory;
+-- A trigger that is replaced by one that says something else begins anew
+SET cache_invalidate.max_items_per_transaction = 100;
+BEGIN;
+INSERT INTO tasks SELECT n, n % 3, 'x' FROM generate_series(4001, 4200) n;
+CREATE OR REPLACE TRIGGER cache AFTER INSERT OR UPDATE OR DELETE ON tasks FOR EACH ROW EXECUTE FUNCTION
+  notify_cache_invalidation('key=new:{id}', 'key=list:{project_id}', 'key=all', 'pattern=page:{id}:*');
+UPDATE tasks SET title = 'u' WHERE id = 5;
+COMMIT;
+SELECT item FROM journal.waiting() ORDER BY item COLLATE "C";
 -- Only the smallest limit widens what gives next to nothing; the last template too is not lost
 SET cache_invalidate.max_items_per_transaction = 1;
 UPDATE tasks SET title = 'v' WHERE id = 4;

@@ -133,13 +133,14 @@ void bind(CompiledRule& compiled, Relation table, const Trigger& trigger) {
   for (const std::string& glob : compiled.globs) compiled.scopes.push_back(scope_number(owner, bound.servers, glob));
 }
 
-// A rule that is compiled anew keeps its sources, so that their numbers do not grow with every change of a table.
+// A rule that is compiled anew and says the same keeps its sources, so that their numbers do not grow with every change of a table. What
+// one of another was widened to does not stand for this one.
 void number_sources(CompiledRule& compiled, const CompiledRule* former) {
   static core::Source next = core::kErrorSource + 1;
   compiled.source_count = static_cast<std::uint32_t>(compiled.globs.size()) + 1;
-  if (former != nullptr && former->source_count >= compiled.source_count) {
+  if (former != nullptr && former->source_count == compiled.source_count && former->scopes == compiled.scopes &&
+      former->globs == compiled.globs && former->shape == compiled.shape && former->sends_messages == compiled.sends_messages) {
     compiled.first_source = former->first_source;
-    compiled.source_count = former->source_count;
     return;
   }
   compiled.first_source = next;
