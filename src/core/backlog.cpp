@@ -74,10 +74,10 @@ bool Backlog::is_covered(std::uint32_t family) {
   return cover.is_covered;
 }
 
-void Backlog::add_key(std::string_view key, std::string_view family, std::uint64_t position) {
+void Backlog::add_key(std::string_view key, std::string_view family, std::uint64_t position, bool sweeps) {
   position_ = std::max(position_, position);
   const std::uint32_t number = family_of(family);
-  if (!is_covered(number)) keys_.add(key, position, number);
+  if (!sweeps || !is_covered(number)) keys_.add(key, position, number);
 }
 
 void Backlog::add_pattern(std::string_view glob, std::string_view family, std::uint64_t position) {

@@ -29,8 +29,9 @@ class Backlog {
   Backlog() : Backlog(Limits()) {}
   explicit Backlog(const Limits& limits) : limits_(limits) { families_.add(0, "*"); }
 
-  // `family`: a glob that matches whatever the key or pattern does; empty: "*". `position` as in PendingKeys.
-  void add_key(std::string_view key, std::string_view family, std::uint64_t position);
+  // `family`: a glob that matches whatever the key or pattern does; empty: "*". `position` as in PendingKeys. `sweeps`: patterns are
+  // being seen to, so one that is owed already stands for the keys that it covers.
+  void add_key(std::string_view key, std::string_view family, std::uint64_t position, bool sweeps = true);
   void add_pattern(std::string_view glob, std::string_view family, std::uint64_t position);
   void note_position(std::uint64_t position);
 

@@ -129,7 +129,7 @@ void Target::note_trouble(const std::string& problem, const char* cure) {
 
 void Target::owe_key(std::string_view key, std::string_view family, std::uint64_t position, TimestampTz now) {
   if (owed() == 0) owed_since_ = stalled_since_ = now;
-  backlog_.add_key(key, family, position);
+  backlog_.add_key(key, family, position, !refuses_scan_);
   keep_within_limit();
 }
 

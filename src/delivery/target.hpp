@@ -228,6 +228,7 @@ class Target {
   TimestampTz told_at_ = 0;        // the last of them
   bool said_down_ = false;         // the log's last word is that it is down
   TimestampTz sweep_after_ = 0;    // SCAN was refused: not before
+  bool refuses_scan_ = false;      // the last one was
   std::string trouble_;            // that was last noted while it is up
   TimestampTz retry_at_ = 0;
   TimestampTz opened_at_ = 0;

@@ -167,6 +167,7 @@ bool Target::take_answer(const Command& command, const redis::Reply& reply, Time
   std::vector<std::uint32_t> deletes;
   if (command.kind == Kind::scan) {
     if (!sweep.take(reply, *connection_, prefixes(), use_del_, deletes)) return false;
+    refuses_scan_ = false;
   } else if (reply.kind != redis::Reply::Kind::error && reply.kind != redis::Reply::Kind::integer) {
     return false;
   }
@@ -221,6 +222,11 @@ Target::Refusal Target::refuse(const redis::Reply& reply, TimestampTz now) {
     send_again(command, 1);
     return Refusal::sent_again;
   }
+  // A key and its lease are in two slots: a node of a cluster, which is no server for us.
+  if (redis::first_word(reply.text) == "CROSSSLOT") {
+    fail_command(command, reply, now);
+    return Refusal::fatal;
+  }
   note_trouble("a key was refused with " + redis::first_word(reply.text) + " and is given up", redis::cure_for_reply(reply.text));
   return Refusal::given_up;
 }
@@ -230,6 +236,7 @@ void Target::put_off_sweep(const Command& command, const redis::Reply& reply, Ti
   commands_.pop_front();
   sweep_of(command).put_back();
   sweep_after_ = now + kSweepPause;
+  refuses_scan_ = true;
   note_trouble("SCAN was answered with " + redis::first_word(reply.text) + ": patterns wait", redis::cure_for_reply(reply.text));
 }
 
