@@ -19,6 +19,8 @@ struct XidSnapshot {
 
   // Had the transaction ended when the snapshot was taken? The empty snapshot contains nothing.
   bool contains(std::uint64_t xid) const;
+  // Does the other one contain all that this one does? Of two moments the earlier is within the later.
+  bool is_within(const XidSnapshot& other) const;
   bool operator==(const XidSnapshot& other) const {
     return xmin == other.xmin && xmax == other.xmax && in_progress == other.in_progress;
   }

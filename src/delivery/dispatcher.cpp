@@ -185,11 +185,12 @@ void Dispatcher::advance(TimestampTz now) {
     target->advance(now);
     target->measure_latency(now);
   }
-  gate_.settle(position_);
+  gate_.settle(position_, signals_delivered);
   probes_.advance(signalled_, now);
 }
 
 bool Dispatcher::signal(TimestampTz now) {
+  gate_.settle(position_, signals_delivered);
   const bool sent = outbox_.send(position_, now);
   errors_.write(now);
   const std::uint64_t next = position_ + 1;

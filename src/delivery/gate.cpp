@@ -7,9 +7,14 @@
 namespace cache_invalidate::delivery {
 namespace {
 
+// The journal is read for it, all servers hear it, and a checkpoint waits: not more often.
+constexpr TimestampTz kRepeatPause = 5000000;
+
 bool may_repeat(const Target& target) {
-  return target.standing.owes_messages && !target.is_detached() && target.enabled() && (target.is_up() || !target.publishes()) &&
-         target.acknowledged() >= std::max(target.standing.passed_position, target.reliable_from);
+  const Standing& standing = target.standing;
+  // One that does not answer what is published would lose the repetition as well.
+  return standing.owes_messages && !target.is_detached() && target.enabled() && (target.is_up() || !target.publishes()) &&
+         target.acknowledged() >= std::max(standing.passed_position, target.reliable_from) && target.published() >= standing.passed_position;
 }
 
 }  // namespace
@@ -48,6 +53,8 @@ void Gate::note_sent(std::uint64_t position, TimestampTz now) {
   for (const auto& target : targets_) {
     // Of one that is behind it is not known what it owes: what is new to it was not waited for by anybody.
     if (!target->enabled() || target->is_detached() || target->acknowledged() >= position) continue;
+    // Not to wait at all is somebody's wish, and what answers deletes its keys a moment later.
+    if (settings::signal_timeout == 0 && target->is_up() && !target->standing.passed) continue;
     Standing& standing = target->standing;
     if (!standing.passed) standing.passed_at = now;
     standing.passed = true;
@@ -64,11 +71,14 @@ void Gate::note_behind(Target& target) {
   target.standing.repeat_from = core::XidSnapshot();
 }
 
-void Gate::settle(std::uint64_t position) {
+void Gate::settle(std::uint64_t position, const core::XidSnapshot& said) {
   for (const auto& target : targets_) {
     Standing& standing = target->standing;
     if (target->take_lost_messages()) {
-      if (!standing.owes_messages) standing.repeat_from = target->delivered;
+      // Its deletes may be further than its messages: both begin again where the messages were. So does a worker that is started
+      // before they are repeated.
+      if (said.is_within(target->delivered)) target->delivered = said;
+      if (!standing.owes_messages || said.is_within(standing.repeat_from)) standing.repeat_from = target->delivered;
       standing.owes_messages = true;
       standing.passed_position = std::max(standing.passed_position, position);
       // Which of them were lost is not known.
@@ -87,12 +97,15 @@ void Gate::give_up_repeats() {
   }
 }
 
-bool Gate::wants_repeat() const {
-  return std::any_of(targets_.begin(), targets_.end(), [](const auto& target) { return may_repeat(*target); });
+bool Gate::wants_repeat(TimestampTz now) const {
+  return now >= repeats_from_ && std::any_of(targets_.begin(), targets_.end(), [](const auto& target) { return may_repeat(*target); });
 }
 
 std::vector<core::XidSnapshot> Gate::take_repeats(bool& reset) {
   std::vector<core::XidSnapshot> repeats;
+  const TimestampTz now = GetCurrentTimestamp();
+  if (!wants_repeat(now)) return repeats;
+  repeats_from_ = now + kRepeatPause;
   for (const auto& target : targets_) {
     if (!may_repeat(*target)) continue;
     Standing& standing = target->standing;

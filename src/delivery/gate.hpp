@@ -33,9 +33,9 @@ class Gate {
 
   // Messages up to here leave now.
   void note_sent(std::uint64_t position, TimestampTz now);
-  // Targets that answer again are waited for again, and those that lost messages owe them. Each cycle; `position`: the
-  // last one taken.
-  void settle(std::uint64_t position);
+  // Targets that answer again are waited for again, and those that lost messages owe them. Each cycle, and before messages are
+  // taken for said; `position`: the last one taken; `said`: all that it contains was said, and had arrived.
+  void settle(std::uint64_t position, const core::XidSnapshot& said);
   // It is told everything again that the journal has; then the messages too.
   void note_behind(Target& target);
 
@@ -47,7 +47,7 @@ class Gate {
   void give_up_repeats();
 
   // A target has caught up with what it was passed over for.
-  bool wants_repeat() const;
+  bool wants_repeat(TimestampTz now) const;
   // The repetition begins: everything that one of these snapshots does not contain. Those that the journal has no
   // more are left to `reset`: a reset message stands for them.
   std::vector<core::XidSnapshot> take_repeats(bool& reset);
@@ -58,6 +58,7 @@ class Gate {
 
   const Targets& targets_;
   bool is_open_ = false;
+  TimestampTz repeats_from_ = 0;         // none before
   std::uint64_t volatile_position_ = 0;  // of the last such batch
 };
 

@@ -294,7 +294,7 @@ void keep_books(TimestampTz now) {
 void start_scans() {
   Feed& feed = *worker->feed;
   if (feed.is_scanning_for_all()) return;
-  if (feed.must_read_journal() || worker->dispatcher->gate().wants_repeat()) {
+  if (feed.must_read_journal() || worker->dispatcher->gate().wants_repeat(GetCurrentTimestamp())) {
     const WorkerTransaction transaction("reading the journal");
     feed.begin_full_scan(transaction.extension());
     transaction.commit();
@@ -347,7 +347,7 @@ void run_cycle() {
   const bool resets = worker->dispatcher->outbox().may_reset() && !worker->feed->is_scanning_for_all();
   const bool must_read = worker->feed->must_read_journal() && !worker->dispatcher->is_full();
   const bool must_scan = worker->dispatcher->next_to_scan() != nullptr && !worker->feed->is_scanning();
-  const bool must_repeat = worker->dispatcher->gate().wants_repeat() && !worker->feed->is_scanning_for_all();
+  const bool must_repeat = worker->dispatcher->gate().wants_repeat(now) && !worker->feed->is_scanning_for_all();
   const bool must = must_read || must_scan || must_repeat || worker->segments->is_full() != was_full;
   const bool busy = more || signalled || older == Feed::Older::in_journal || resets || must;
   const bool paces = !more && worker->waiter.pause(worker->dispatcher->targets(), worker->pace.until(now));

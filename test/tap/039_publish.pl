@@ -88,6 +88,8 @@ is($other->has("app:item:$_"), 0, "after the delete of key $_") for 4 .. 6;
 
 my $wire = CacheInvalidate::Wire->new($other);
 sql("CREATE TABLE told (id int PRIMARY KEY); CREATE TRIGGER cache_invalidation_told AFTER INSERT ON told FOR EACH ROW EXECUTE FUNCTION notify_cache_invalidation();
+     CREATE TABLE mine (id int PRIMARY KEY); CREATE TRIGGER cache_invalidation_mine AFTER INSERT ON mine FOR EACH ROW EXECUTE FUNCTION
+       notify_cache_invalidation('key=mine:{id}', 'server=cache', 'channel=');
      ALTER SERVER other OPTIONS (SET url '${\ $wire->url }')");
 change(7);
 ok($subscriber->take_until(record(7)), 'it is published by way of a wire');
@@ -95,6 +97,9 @@ my $notified = stat_of($node, 'postgres', 'notifications');
 $wire->stall;
 sql('INSERT INTO told VALUES (4000)');    # no key, so nothing waits for an answer
 ok(wait_until('sent', sub { stat_of($node, 'postgres', 'notifications') > $notified }), 'a message is sent into the wire');
+# What the server owes is only the message: that it has deleted all is noted meanwhile.
+sql('INSERT INTO mine VALUES (1)');
+ok(wait_until('noted', sub { is_noted($node, 'postgres') }), 'later changes are noted');
 $wire->cut;
 ok(wait_until('down', sub { target($node, 'postgres', 'state', 'other') eq 'down' }), 'which breaks');
 $wire->mend;

@@ -42,5 +42,19 @@ TEST(Snapshot, ContainsWhatHadEnded) {
   for (const auto& [xid, contained] : cases) EXPECT_EQ(s.contains(xid), contained) << xid;
 }
 
+TEST(Snapshot, TellsTheEarlierOne) {
+  const XidSnapshot empty;
+  const XidSnapshot early = snapshot(10, 20, {10, 15});
+  const XidSnapshot later = snapshot(15, 20, {15});
+  const XidSnapshot last = snapshot(30, 30, {});
+  const std::vector<XidSnapshot> chain = {empty, early, later, last};
+  for (std::size_t a = 0; a < chain.size(); ++a) {
+    for (std::size_t b = 0; b < chain.size(); ++b) EXPECT_EQ(chain[a].is_within(chain[b]), a <= b) << a << " " << b;
+  }
+  // Of two that are no moments of one history, neither may be.
+  EXPECT_FALSE(snapshot(10, 20, {10}).is_within(snapshot(10, 20, {15})));
+  EXPECT_FALSE(snapshot(10, 20, {15}).is_within(snapshot(10, 20, {10})));
+}
+
 }  // namespace
 }  // namespace cache_invalidate::core
