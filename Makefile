@@ -118,7 +118,9 @@ build/bench/%.o: %.cpp Makefile
 	@mkdir -p $(@D)
 	$(CXX) $(BENCH_CXXFLAGS) $(COPT) -isystem $(shell $(PG_CONFIG) --includedir) $(HIREDIS_CFLAGS) -c -o $@ $<
 
-build/bench/floor.so: bench/floor.c Makefile
+# Of the server that PG_CONFIG names this time.
+.PHONY: build/bench/floor.so
+build/bench/floor.so: bench/floor.c
 	@mkdir -p $(@D)
 	$(CC) -O2 -Wall -Wextra -Werror -fPIC -shared $(COPT) -isystem $(shell $(PG_CONFIG) --includedir-server) -o $@ $<
 

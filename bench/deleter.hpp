@@ -19,7 +19,7 @@ class Deleter {
   std::size_t size() const { return keys_.size(); }
   // When it returns, all that was added is deleted.
   void flush();
-  // How many keys the Redis was told to delete, and did; most were not there.
+  // Of how many keys the Redis answered; most were not there.
   std::uint64_t deleted() const { return deleted_; }
 
  private:

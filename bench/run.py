@@ -9,6 +9,7 @@ import os
 import platform
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import traceback
 
 import report
 import workloads
-from cluster import Cluster
+from cluster import WHERE, Cluster
 from figures import Figures
 from variants import NONE, VARIANTS, base_of, create, missing
 
@@ -123,6 +124,14 @@ def write_results(given, figures, chosen, variants, version):
             file.write(text)
 
 
+def warn_of_little_room(given):
+    """All workloads with all variants write that much WAL before a checkpoint, and have a database each."""
+    needed = 6 if given.quick else 25
+    free = shutil.disk_usage(WHERE).free / 1e9
+    if free < needed:
+        print(f"only {free:.0f} GB are free in {WHERE}, and a whole run may take {needed}: BENCH_TMP names another folder", flush=True)
+
+
 def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     given = arguments()
@@ -132,6 +141,7 @@ def main():
     chosen = [workload for workload in known if re.search(given.workloads, workload.name)]
     if not chosen:
         sys.exit(f"bench: no workload matches {given.workloads}; there are {', '.join(w.name for w in known)}")
+    warn_of_little_room(given)
     figures = Figures()
     write = lambda version: write_results(given, figures, chosen, variants, version)
     failed = measure(given, figures, chosen, [v for v in variants if not v.logical], bulk_rows, write)
