@@ -12,7 +12,7 @@
 
 namespace cache_invalidate::capture {
 
-// Before the paths of a row are followed. What was found may be forgotten here and nowhere else: until the next row, values point to it.
+// Before the paths of a row are followed. While a row is noted, what was found is forgotten here and nowhere else: its values point there.
 void begin_look_ups();
 
 // Sets now and before, whose text is valid until the next row. Not found: unknown; NULL on the way: null. False: they
