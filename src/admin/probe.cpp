@@ -268,7 +268,8 @@ std::string run_test(const char* table_name, const pg_uuid_t* user) {
   order.has_user = user != nullptr;
   if (user != nullptr) order.user = *user;
   const std::uint32_t scope = capture::scope_number(owner_of(order.table), {}, kKeyGlob);
-  const std::vector<std::uint32_t> servers = capture::resolved_vocabulary(wrapper).scopes[scope].servers;
+  std::vector<std::uint32_t> servers;
+  pg::guarded([&] { servers = capture::resolved_vocabulary(wrapper).scopes[scope].servers; });
   if (reserve(*board, order.id, servers) == nullptr) {
     return report(false, "too many tests are running at once: try again", table_name, user_text, "");
   }
