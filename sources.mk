@@ -47,8 +47,10 @@ REDIS_SRCS = \
 PG_SRCS = \
 	src/pg/crash_point.cpp \
 	src/pg/extension.cpp \
+	src/pg/foreign_servers.cpp \
 	src/pg/guard.cpp \
 	src/pg/module.cpp \
+	src/pg/privileges.cpp \
 	src/pg/settings.cpp \
 	src/pg/text.cpp
 CAPTURE_SRCS = \

@@ -98,29 +98,20 @@ Finding check_paths(const capture::FoundTrigger& trigger, const std::vector<core
 }  // namespace
 
 RuleCheck::RuleCheck(Oid wrapper) {
-  Relation catalog = nullptr;
-  SysScanDesc scan = nullptr;
   pg::guarded([&] {
-    catalog = table_open(ForeignServerRelationId, AccessShareLock);
-    scan = systable_beginscan(catalog, InvalidOid, false, nullptr, 0, nullptr);
-    while (HeapTuple tuple = systable_getnext(scan)) {
-      auto* row = reinterpret_cast<Form_pg_foreign_server>(GETSTRUCT(tuple));
-      if (row->srvfdw != wrapper) continue;
+    rows_ = pg::read_servers(wrapper);
+    for (const pg::ServerRow& row : rows_) {
       bool enabled = true;
       bool publishes = false;
-      ListCell* cell;
-      const ForeignServer* server = GetForeignServerExtended(row->oid, FSV_MISSING_OK);
-      if (server == nullptr) continue;  // it was dropped just now
-      foreach (cell, server->options) {
+      const ListCell* cell;
+      foreach (cell, row.options) {
         auto* option = static_cast<DefElem*>(lfirst(cell));
         bool value = true;
         if (strcmp(option->defname, "enabled") == 0 && parse_bool(defGetString(option), &value)) enabled = value;
         if (strcmp(option->defname, "publish_channel") == 0) publishes = defGetString(option)[0] != '\0';
       }
-      servers_.push_back({row->oid, NameStr(row->srvname), enabled, publishes});
+      servers_.push_back({&row, row.name, enabled, publishes});
     }
-    systable_endscan(scan);
-    table_close(catalog, AccessShareLock);
   });
   std::sort(servers_.begin(), servers_.end(), [](const Server& a, const Server& b) { return a.name < b.name; });
 }
@@ -136,7 +127,7 @@ const std::vector<bool>& RuleCheck::usable_by(Oid owner) {
   std::vector<bool> usable;
   for (const Server& server : servers_) {
     bool may = false;
-    pg::guarded([&] { may = SearchSysCacheExists1(FOREIGNSERVEROID, ObjectIdGetDatum(server.oid)) && pg::may_use_server(server.oid, owner); });
+    pg::guarded([&] { may = pg::may_use(*server.row, owner); });
     usable.push_back(may);
   }
   return usable_.emplace(owner, std::move(usable)).first->second;

@@ -12,7 +12,7 @@
 #include "core/rule.hpp"
 #include "delivery/target_options.hpp"
 
-#include "pg/postgres.hpp"
+#include "pg/foreign_servers.hpp"
 
 namespace cache_invalidate::admin {
 
@@ -24,7 +24,7 @@ struct Finding {
 
 class RuleCheck {
  public:
-  // Reads the servers. May raise an error.
+  // Reads the servers, into memory of the context that must be there as long as this. May raise an error.
   explicit RuleCheck(Oid wrapper);
 
   // `spec`: what can be used of the arguments; `mistake`: what is wrong with the others, or nullptr. Cancel and lack of memory
@@ -33,7 +33,7 @@ class RuleCheck {
 
  private:
   struct Server {
-    Oid oid;
+    const pg::ServerRow* row;
     std::string name;
     bool enabled;
     bool publishes;
@@ -44,6 +44,7 @@ class RuleCheck {
   const Server* find(const std::string& name) const;
   const std::vector<bool>& usable_by(Oid owner);
 
+  pg::ServerRows rows_;
   std::vector<Server> servers_;
   std::unordered_map<Oid, std::vector<bool>> usable_;  // by owner: one a server
 };

@@ -11,15 +11,16 @@
 #include "capture/vocabulary.hpp"
 #include "core/expand.hpp"
 #include "core/key_families.hpp"
+#include "pg/foreign_servers.hpp"
 #include "pg/guard.hpp"
 #include "pg/text.hpp"
 
 namespace cache_invalidate::capture {
 namespace {
 
-bool is_server_enabled(const ForeignServer& server) {
-  ListCell* cell;
-  foreach (cell, server.options) {
+bool is_enabled(const List* server_options) {
+  const ListCell* cell;
+  foreach (cell, server_options) {
     auto* option = static_cast<DefElem*>(lfirst(cell));
     if (strcmp(option->defname, "enabled") == 0) return defGetBoolean(option);
   }
@@ -144,17 +145,10 @@ std::string resource_of(const FoundTrigger& trigger, const core::RuleSpec& spec)
 }  // namespace
 
 const char* first_enabled_server(Oid wrapper) {
-  Relation catalog = table_open(ForeignServerRelationId, AccessShareLock);
-  SysScanDesc scan = systable_beginscan(catalog, InvalidOid, false, nullptr, 0, nullptr);
   const char* first = nullptr;
-  while (HeapTuple tuple = systable_getnext(scan)) {
-    const auto* row = reinterpret_cast<Form_pg_foreign_server>(GETSTRUCT(tuple));
-    if (row->srvfdw != wrapper || (first != nullptr && strcmp(first, NameStr(row->srvname)) < 0)) continue;
-    const ForeignServer* server = GetForeignServerExtended(row->oid, FSV_MISSING_OK);
-    if (server != nullptr && is_server_enabled(*server)) first = pstrdup(NameStr(row->srvname));
+  for (const pg::ServerRow& server : pg::read_servers(wrapper)) {
+    if (is_enabled(server.options) && (first == nullptr || strcmp(server.name, first) < 0)) first = server.name;
   }
-  systable_endscan(scan);
-  table_close(catalog, AccessShareLock);
   return first;
 }
 
@@ -162,7 +156,7 @@ Reach reach_of_user(Oid wrapper) {
   const std::uint32_t everything = scope_number(GetUserId(), {}, "*");
   for (const std::uint32_t oid : resolved_vocabulary(wrapper).scopes[everything].servers) {
     const ForeignServer* server = GetForeignServerExtended(oid, FSV_MISSING_OK);
-    if (server != nullptr && is_server_enabled(*server)) return Reach::some;
+    if (server != nullptr && is_enabled(server->options)) return Reach::some;
   }
   return first_enabled_server(wrapper) != nullptr ? Reach::forbidden : Reach::nobody;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "pg/foreign_servers.hpp"
 #include "pg/text.hpp"
 
 namespace cache_invalidate::capture {
@@ -31,39 +32,11 @@ State& state() {
 
 void on_catalog_change(Datum /*argument*/, int /*cache*/, uint32 /*hash*/) { state().changed = true; }
 
-struct Server {
-  Oid oid;
-  const char* name;  // UTF-8, as in rules
-};
-
-// The extension's servers, in palloc'd memory.
-Server* read_servers(Oid wrapper, int* count) {
-  Relation catalog = table_open(ForeignServerRelationId, AccessShareLock);
-  SysScanDesc scan = systable_beginscan(catalog, InvalidOid, false, nullptr, 0, nullptr);
-  int room = 8;
-  auto* servers = static_cast<Server*>(palloc(sizeof(Server) * static_cast<Size>(room)));
-  *count = 0;
-  while (HeapTuple tuple = systable_getnext(scan)) {
-    auto* row = reinterpret_cast<Form_pg_foreign_server>(GETSTRUCT(tuple));
-    if (row->srvfdw != wrapper) continue;
-    if (*count == room) {
-      room *= 2;
-      servers = static_cast<Server*>(repalloc(servers, sizeof(Server) * static_cast<Size>(room)));
-    }
-    servers[(*count)++] = {row->oid, pg::to_utf8_anyhow(pstrdup(NameStr(row->srvname)))};
-  }
-  systable_endscan(scan);
-  table_close(catalog, AccessShareLock);
-  // The catalog has no order.
-  std::sort(servers, servers + *count, [](const Server& a, const Server& b) { return a.oid < b.oid; });
-  return servers;
-}
-
 // May raise an error.
-bool reaches(const Audience& audience, const Server& server) {
+bool reaches(const Audience& audience, const pg::ServerRow& server) {
   const std::vector<std::string>& names = audience.names;
-  if (!names.empty() && std::find(names.begin(), names.end(), server.name) == names.end()) return false;
-  return pg::may_use_server(server.oid, audience.owner);
+  if (!names.empty() && std::find(names.begin(), names.end(), pg::to_utf8_anyhow(server.name)) == names.end()) return false;
+  return pg::may_use(server, audience.owner);
 }
 
 std::size_t audience_number(Oid owner, const std::vector<std::string>& names) {
@@ -115,19 +88,18 @@ const core::Vocabulary& resolved_vocabulary(Oid wrapper) {
   AcceptInvalidationMessages();
   if (known.resolved && !known.changed) return known.vocabulary;
   known.resolved = known.changed = false;
-  int count;
-  const Server* servers = read_servers(wrapper, &count);
+  const pg::ServerRows servers = pg::read_servers(wrapper);
   core::Vocabulary& vocabulary = known.vocabulary;
   for (core::Scope& scope : vocabulary.scopes) scope.servers.clear();
   for (core::Shape& shape : vocabulary.shapes) shape.servers.clear();
   for (std::size_t audience = 0; audience < known.audiences.size(); ++audience) {
-    for (int i = 0; i < count; ++i) {
-      if (!reaches(known.audiences[audience], servers[i])) continue;
+    for (const pg::ServerRow& server : servers) {
+      if (!reaches(known.audiences[audience], server)) continue;
       for (std::size_t j = 0; j < vocabulary.scopes.size(); ++j) {
-        if (known.scope_audiences[j] == audience) vocabulary.scopes[j].servers.push_back(servers[i].oid);
+        if (known.scope_audiences[j] == audience) vocabulary.scopes[j].servers.push_back(server.oid);
       }
       for (std::size_t j = 0; j < vocabulary.shapes.size(); ++j) {
-        if (known.shape_audiences[j] == audience) vocabulary.shapes[j].servers.push_back(servers[i].oid);
+        if (known.shape_audiences[j] == audience) vocabulary.shapes[j].servers.push_back(server.oid);
       }
     }
   }

@@ -1,5 +1,6 @@
 #include "delivery/target_catalog.hpp"
 
+#include "pg/foreign_servers.hpp"
 #include "pg/text.hpp"
 
 namespace cache_invalidate::delivery {
@@ -29,27 +30,19 @@ void copy_options(List* options, std::vector<OptionText>& out) {
 
 void read_targets(const pg::Extension& extension, std::vector<TargetDefinition>& targets) {
   targets.clear();
-  const Oid wrapper = extension.wrapper;
-  const Oid owner = extension.owner;
-  Relation catalog = table_open(ForeignServerRelationId, AccessShareLock);
-  SysScanDesc scan = systable_beginscan(catalog, InvalidOid, false, nullptr, 0, nullptr);
-  while (HeapTuple tuple = systable_getnext(scan)) {
-    auto* row = reinterpret_cast<Form_pg_foreign_server>(GETSTRUCT(tuple));
-    if (row->srvfdw != wrapper) continue;
-    const ForeignServer* server = GetForeignServer(row->oid);
+  const Oid extension_owner = extension.owner;
+  for (const pg::ServerRow& server : pg::read_servers(extension.wrapper)) {
     targets.emplace_back();
     TargetDefinition& target = targets.back();
-    target.server = server->serverid;
-    target.name = server->servername;
-    copy_options(server->options, target.server_options);
-    if (!read_mapping(GetSessionUserId(), server->serverid, target.mapping_options) &&
-        !read_mapping(owner, server->serverid, target.mapping_options) &&
-        !read_mapping(server->owner, server->serverid, target.mapping_options)) {
-      read_mapping(InvalidOid, server->serverid, target.mapping_options);
+    target.server = server.oid;
+    target.name = server.name;
+    copy_options(server.options, target.server_options);
+    if (!read_mapping(GetSessionUserId(), server.oid, target.mapping_options) &&
+        !read_mapping(extension_owner, server.oid, target.mapping_options) &&
+        !read_mapping(server.owner, server.oid, target.mapping_options)) {
+      read_mapping(InvalidOid, server.oid, target.mapping_options);
     }
   }
-  systable_endscan(scan);
-  table_close(catalog, AccessShareLock);
 }
 
 }  // namespace cache_invalidate::delivery

@@ -3,6 +3,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "pg/privileges.hpp"
 #include "pg/settings.hpp"
 
 namespace cache_invalidate::delivery {
@@ -68,9 +69,7 @@ WorkerRole look_up(Oid database) {
 WorkerRole find_worker_role(Oid database) {
   if (settings::worker_role[0] == '\0') return {InvalidOid, journal::Obstacle::none};
   StartTransactionCommand();
-  // One that was dropped meanwhile gives no list to look in.
-  const bool is_there = SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(database));
-  const WorkerRole found = is_there ? look_up(database) : WorkerRole{InvalidOid, journal::Obstacle::may_not_connect};
+  const WorkerRole found = look_up(database);
   complain(database, found.obstacle);
   // So that it is said again when it comes again.
   if (told != nullptr && found.obstacle == journal::Obstacle::none) {

@@ -87,14 +87,6 @@ inline bool owns_relation(Oid relation, Oid role) {
 #endif
 }
 
-inline bool may_use_server(Oid server, Oid role) {
-#if PG_VERSION_NUM >= 160000
-  return object_aclcheck(ForeignServerRelationId, server, role, ACL_USAGE) == ACLCHECK_OK;
-#else
-  return pg_foreign_server_aclcheck(server, role, ACL_USAGE) == ACLCHECK_OK;
-#endif
-}
-
 inline IndexScanDesc begin_index_scan(Relation table, Relation index, Snapshot snapshot, int keys) {
 #if PG_VERSION_NUM >= 180000
   return index_beginscan(table, index, snapshot, nullptr, keys, 0);
@@ -171,14 +163,6 @@ inline constexpr uint32 kConnectFlags = BGWORKER_BYPASS_ROLELOGINCHECK;
 inline constexpr bool kWorkersNeedLogin = true;
 inline constexpr uint32 kConnectFlags = 0;
 #endif
-
-inline bool may_connect(Oid database, Oid role) {
-#if PG_VERSION_NUM >= 160000
-  return object_aclcheck(DatabaseRelationId, database, role, ACL_CONNECT) == ACLCHECK_OK;
-#else
-  return pg_database_aclcheck(database, role, ACL_CONNECT) == ACLCHECK_OK;
-#endif
-}
 
 inline void set_session_role(Oid role) {
   SetSessionAuthorization(role, superuser_arg(role));
