@@ -225,8 +225,8 @@ void put_trigger(const ImaginedChange& change, const Trigger& trigger, Output& o
       require_paths(rule);
       capture::note_row(rule, {change.operation, change.before, change.after}, changes, 1);
     }
-    const pg::Extension* extension = pg::extension();
-    if (extension != nullptr) vocabulary = capture::resolved_vocabulary(extension->wrapper);
+    const core::Vocabulary* resolved = capture::resolved_vocabulary();
+    if (resolved != nullptr) vocabulary = *resolved;
     xid = U64FromFullTransactionId(GetTopFullTransactionIdIfAny());
   });
   // The writer leaves out what no server gets; here it shall show.

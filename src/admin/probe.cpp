@@ -260,7 +260,6 @@ std::string run_test(const char* table_name, const pg_uuid_t* user) {
   journal::Board* board = journal::attach_board();
   if (board == nullptr) return report(false, "the worker of this database has ended: try again", table_name, user_text, "");
   std::string problem;
-  const Oid wrapper = extension->wrapper;
   Order order{};
   order.table = find_table(table_name, problem);
   if (!OidIsValid(order.table)) return report(false, problem, table_name, user_text, "");
@@ -269,7 +268,10 @@ std::string run_test(const char* table_name, const pg_uuid_t* user) {
   if (user != nullptr) order.user = *user;
   const std::uint32_t scope = capture::scope_number(owner_of(order.table), {}, kKeyGlob);
   std::vector<std::uint32_t> servers;
-  pg::guarded([&] { servers = capture::resolved_vocabulary(wrapper).scopes[scope].servers; });
+  pg::guarded([&] {
+    const core::Vocabulary* vocabulary = capture::resolved_vocabulary();
+    if (vocabulary != nullptr) servers = vocabulary->scopes[scope].servers;
+  });
   if (reserve(*board, order.id, servers) == nullptr) {
     return report(false, "too many tests are running at once: try again", table_name, user_text, "");
   }

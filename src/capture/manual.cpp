@@ -154,7 +154,9 @@ const char* first_enabled_server(Oid wrapper) {
 
 Reach reach_of_user(Oid wrapper) {
   const std::uint32_t everything = scope_number(GetUserId(), {}, "*");
-  for (const std::uint32_t oid : resolved_vocabulary(wrapper).scopes[everything].servers) {
+  const core::Vocabulary* vocabulary = resolved_vocabulary();
+  if (vocabulary == nullptr) return Reach::nobody;
+  for (const std::uint32_t oid : vocabulary->scopes[everything].servers) {
     const ForeignServer* server = GetForeignServerExtended(oid, FSV_MISSING_OK);
     if (server != nullptr && is_enabled(server->options)) return Reach::some;
   }

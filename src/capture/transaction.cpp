@@ -70,14 +70,13 @@ void reset() noexcept {
 // anybody, or the extension is being dropped by this very transaction.
 bool encode(std::uint32_t from, bool part) {
   State& own = state();
-  const pg::Extension* extension = pg::extension();
-  if (extension == nullptr) return false;
-  const core::Vocabulary& vocabulary = resolved_vocabulary(extension->wrapper);
+  const core::Vocabulary* vocabulary = resolved_vocabulary();
+  if (vocabulary == nullptr) return false;
   own.xid = U64FromFullTransactionId(GetTopFullTransactionId());
   // Later than the part before, whatever the clock says: the worker folds parts in this order.
   own.time = std::max(own.time + 1, pg::unix_microseconds(GetCurrentTimestamp()));
   CACHE_INVALIDATE_CRASH_POINT("batch.encode", fails);
-  own.writer.begin({own.xid, own.time, part}, vocabulary);
+  own.writer.begin({own.xid, own.time, part}, *vocabulary);
   own.changes.write(own.writer, from);
   CACHE_INVALIDATE_CRASH_POINT("batch.encoded", fails);
   return !own.writer.chunk_ends().empty();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "pg/extension.hpp"
 #include "pg/foreign_servers.hpp"
 #include "pg/text.hpp"
 
@@ -82,13 +83,15 @@ std::uint32_t scope_number(Oid table_owner, const std::vector<std::string>& serv
   return static_cast<std::uint32_t>(scopes.size() - 1);
 }
 
-const core::Vocabulary& resolved_vocabulary(Oid wrapper) {
+const core::Vocabulary* resolved_vocabulary() {
   State& known = state();
   // A transaction that takes no more locks does not hear by itself what others have changed since it began.
   AcceptInvalidationMessages();
-  if (known.resolved && !known.changed) return known.vocabulary;
+  const pg::Extension* extension = pg::extension();
+  if (extension == nullptr) return nullptr;
+  if (known.resolved && !known.changed) return &known.vocabulary;
   known.resolved = known.changed = false;
-  const pg::ServerRows servers = pg::read_servers(wrapper);
+  const pg::ServerRows servers = pg::read_servers(extension->wrapper);
   core::Vocabulary& vocabulary = known.vocabulary;
   for (core::Scope& scope : vocabulary.scopes) scope.servers.clear();
   for (core::Shape& shape : vocabulary.shapes) shape.servers.clear();
@@ -104,7 +107,7 @@ const core::Vocabulary& resolved_vocabulary(Oid wrapper) {
     }
   }
   known.resolved = true;
-  return vocabulary;
+  return &vocabulary;
 }
 
 void watch_servers() {

@@ -19,8 +19,8 @@ namespace cache_invalidate::capture {
 std::uint32_t shape_number(const core::Shape& shape, Oid table, Oid table_owner, const std::vector<std::string>& servers);
 std::uint32_t scope_number(Oid table_owner, const std::vector<std::string>& servers, const std::string& glob);
 
-// The vocabulary with its servers as of now. In a transaction; may raise an error.
-const core::Vocabulary& resolved_vocabulary(Oid wrapper);
+// The vocabulary with its servers as of now; nullptr: there is no extension now. In a transaction; may raise an error.
+const core::Vocabulary* resolved_vocabulary();
 
 // Once a process, from _PG_init.
 void watch_servers();

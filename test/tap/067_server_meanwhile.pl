@@ -16,6 +16,11 @@ create_items($node, 'postgres', $cache, rows => 10);
 wait_for_worker($node, 'postgres');
 sub sql { return $node->safe_psql('postgres', @_) }
 
+sub create_extension {
+    sql("CREATE EXTENSION cache_invalidate; CREATE SERVER cache FOREIGN DATA WRAPPER cache_invalidate OPTIONS (url '${\ $cache->url }')");
+    ok(wait_until('up', sub { target($node, 'postgres', 'state') eq 'up' }), 'the server of the new extension is up');
+}
+
 # The session knows the servers already, and takes no lock any more that would tell it of others.
 my $session = $node->background_psql('postgres');
 my $change  = 'UPDATE item SET version = version + 1 WHERE id = ';
@@ -37,6 +42,14 @@ $other->fill('item:4');
 $session->query_safe('COMMIT');
 ok($cache->wait_gone('item:4'), 'the first server is told what commits');
 ok($other->wait_gone('item:4'), 'and so is the one that was granted meanwhile');
+
+# The same when the whole extension was made anew, as nothing keeps it for a key by hand.
+$session->query_safe("BEGIN; SELECT invalidate_cache_key('item:6')");
+sql('DROP EXTENSION cache_invalidate CASCADE');
+create_extension();
+$cache->fill('item:6');
+$session->query_safe('COMMIT');
+ok($cache->wait_gone('item:6'), 'the server of the extension that was made meanwhile is told what commits');
 
 $session->quit;
 $node->stop;
