@@ -69,6 +69,7 @@ class Dispatcher {
   bool has_messages() { return !outbox_.empty(); }
   Outbox& outbox() { return outbox_; }
   Gate& gate() { return gate_; }
+  const Gate& gate() const { return gate_; }
   ErrorWriter& errors() { return errors_; }
 
   // Every message and error up to here has been sent.

@@ -18,8 +18,18 @@ constexpr int kEntriesAtOnce = 2000;
 constexpr std::size_t kMostDamaged = 1000;
 }
 
+Feed::Scan Feed::due_scan(TimestampTz now) const {
+  if (is_scanning_for_all()) return Scan::none;
+  const bool is_target_due = !scan_.active() && dispatcher_.next_to_scan() != nullptr;
+  // Messages that leave no room wait for the scan for all.
+  const bool waits = gave_way_ && (scan_.active() || is_target_due) && !dispatcher_.is_full();
+  if (!waits && (must_read_journal() || dispatcher_.gate().wants_repeat(now))) return Scan::all;
+  return is_target_due ? Scan::target : Scan::none;
+}
+
 void Feed::begin_full_scan(const pg::Extension& extension) {
   ++full_scans_;
+  gave_way_ = gave_way_ || scan_.active();
   for (const auto& target : dispatcher_.targets()) {
     if (scan_.active() && target->server() == filter_.only_target) target->fall_behind();
   }
@@ -128,6 +138,7 @@ bool Feed::pump_scan(TimestampTz now) {
     const auto is_this = [this](const auto& target) { return target->server() == filter_.only_target && !target->is_detached(); };
     if (std::none_of(dispatcher_.targets().begin(), dispatcher_.targets().end(), is_this)) {
       scan_.cancel();
+      gave_way_ = false;
       return true;
     }
   }
@@ -146,7 +157,10 @@ void Feed::finish_scan() {
   for (const auto& target : dispatcher_.targets()) {
     if (filter_.only_target == 0 || target->server() == filter_.only_target) target->reliable_from = dispatcher_.position();
   }
-  if (filter_.only_target != 0) return;
+  if (filter_.only_target != 0) {
+    gave_way_ = false;
+    return;
+  }
   core::XidSnapshot moment = scan_.moment();
   moment.written_before = base_.written_before;  // it holds still; the next checkpoint has a newer one
   advance_base(moment);

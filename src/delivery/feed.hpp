@@ -24,6 +24,11 @@ class Feed {
   Feed(journal::DatabaseSlot& slot, journal::Board& board, Dispatcher& dispatcher)
       : slot_(slot), board_(board), dispatcher_(dispatcher) {}
 
+  // What the journal is to be read for now.
+  enum class Scan { none, all, target };
+  // That for all goes before one for a target, which gives way; but then it waits until that one has had its turn, or else large
+  // transactions could keep a target from ever being told what it lacks.
+  Scan due_scan(TimestampTz now) const;
   // Reads everything in the journal that a target does not have yet, and messages that are to be said again. In a
   // transaction. A scan for one target gives way: that target is behind again.
   void begin_full_scan(const pg::Extension& extension);
@@ -101,6 +106,7 @@ class Feed {
   std::unordered_set<std::uint64_t> scanned_;  // by the full scan that is running
   bool is_first_ = false;                      // of this worker
   TimestampTz scan_time_ = 0;
+  bool gave_way_ = false;  // a scan for a target, and none has had its turn since
   std::uint64_t full_scans_ = 0;
   std::uint64_t repetitions_ = 0;
   std::string payload_;

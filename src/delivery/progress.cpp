@@ -79,7 +79,7 @@ void Progress::begin_checkpoint(bool is_new) {
   pending_snapshot_.written_before = written_before;
   if (feed_.has_ended_prepared(pending_snapshot_)) {
     // Its batch is in the journal only; the scan is a checkpoint itself.
-    feed_.begin_full_scan(transaction.extension());
+    pg_atomic_write_u32(&slot_.read_journal, 1);
   } else if (is_new) {
     // Before a transaction becomes visible it is announced: whoever is not announced now has handed over.
     pg_memory_barrier();

@@ -290,20 +290,15 @@ void keep_books(TimestampTz now) {
   worker->next_tick = worker->progress->is_settled() ? worker->segments->deadline(now) : now + kTick;
 }
 
-// Starts a scan of the journal when one is needed and none runs.
-void start_scans() {
-  Feed& feed = *worker->feed;
-  if (feed.is_scanning_for_all()) return;
-  if (feed.must_read_journal() || worker->dispatcher->gate().wants_repeat(GetCurrentTimestamp())) {
-    const WorkerTransaction transaction("reading the journal");
-    feed.begin_full_scan(transaction.extension());
-    transaction.commit();
-    return;
-  }
-  Target* target = worker->dispatcher->next_to_scan();
-  if (feed.is_scanning() || target == nullptr) return;
+void start_scan(TimestampTz now) {
+  const Feed::Scan due = worker->feed->due_scan(now);
+  if (due == Feed::Scan::none) return;
   const WorkerTransaction transaction("reading the journal");
-  feed.begin_target_scan(transaction.extension(), *target);
+  if (due == Feed::Scan::all) {
+    worker->feed->begin_full_scan(transaction.extension());
+  } else {
+    worker->feed->begin_target_scan(transaction.extension(), *worker->dispatcher->next_to_scan());
+  }
   transaction.commit();
 }
 
@@ -325,7 +320,7 @@ void run_cycle() {
   TimestampTz now = GetCurrentTimestamp();
   worker->board->last_cycle = now;
   handle_requests(now);
-  start_scans();
+  start_scan(now);
   // Before a watermark says who it is now.
   replay_forgotten();
   const bool was_full = worker->segments->is_full();
@@ -345,11 +340,8 @@ void run_cycle() {
   const TimestampTz due = older == Feed::Older::on_its_way ? now + kHandoverCheck : worker->dispatcher->deadline(now);
   const TimestampTz deadline = std::min({due, worker->next_tick, worker->next_sweep, worker->presence.deadline()});
   const bool resets = worker->dispatcher->outbox().may_reset() && !worker->feed->is_scanning_for_all();
-  const bool must_read = worker->feed->must_read_journal() && !worker->dispatcher->is_full();
-  const bool must_scan = worker->dispatcher->next_to_scan() != nullptr && !worker->feed->is_scanning();
-  const bool must_repeat = worker->dispatcher->gate().wants_repeat(now) && !worker->feed->is_scanning_for_all();
-  const bool must = must_read || must_scan || must_repeat || worker->segments->is_full() != was_full;
-  const bool busy = more || signalled || older == Feed::Older::in_journal || resets || must;
+  const bool must = worker->feed->due_scan(now) != Feed::Scan::none || worker->segments->is_full() != was_full;
+  const bool busy = more || signalled || resets || must;
   const bool paces = !more && worker->waiter.pause(worker->dispatcher->targets(), worker->pace.until(now));
   worker->waiter.wait(worker->dispatcher->targets(), busy || paces ? 0 : milliseconds_until(now, deadline));
 }
