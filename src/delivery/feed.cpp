@@ -29,7 +29,6 @@ Feed::Scan Feed::due_scan(TimestampTz now) const {
 
 void Feed::begin_full_scan(const pg::Extension& extension) {
   ++full_scans_;
-  gave_way_ = gave_way_ || scan_.active();
   for (const auto& target : dispatcher_.targets()) {
     if (scan_.active() && target->server() == filter_.only_target) target->fall_behind();
   }
@@ -46,6 +45,7 @@ void Feed::begin_full_scan(const pg::Extension& extension) {
     // Attached targets have taken everything of the base, whatever was acknowledged of it.
     if (!target->is_detached()) target->taken = is_first_ ? target->delivered : base_;
   }
+  gave_way_ = gave_way_ || dispatcher_.next_to_scan() != nullptr;
   begin_repetition();
   std::uint64_t since = base_.written_before;
   for (const core::XidSnapshot& repeat : filter_.repeats) since = std::min(since, repeat.written_before);
