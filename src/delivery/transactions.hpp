@@ -25,10 +25,13 @@ class WorkerTransaction {
   const pg::Extension& extension() const { return *extension_; }
   void commit() const {
     CommitTransactionCommand();
+    // Before version 18 that left us in memory that is never given back.
+    MemoryContextSwitchTo(context_);
     report_presence();
   }
 
  private:
+  MemoryContext context_ = CurrentMemoryContext;
   const pg::Extension* extension_;
 };
 
