@@ -73,7 +73,7 @@ struct Health {
 Health read_health(const pg::Extension& extension) {
   const char* sql = psprintf(
       "SELECT status, pg_catalog.array_to_string(problems, E'\\n') FROM %s.get_cache_invalidation_health()",
-      quote_identifier(get_namespace_name(extension.schema)));
+      pg::quoted_schema(extension));
   if (SPI_execute(sql, true, 1) != SPI_OK_SELECT || SPI_processed != 1) elog(ERROR, "could not read the health");
   HeapTuple tuple = SPI_tuptable->vals[0];
   return {SPI_getvalue(tuple, SPI_tuptable->tupdesc, 1), SPI_getvalue(tuple, SPI_tuptable->tupdesc, 2)};

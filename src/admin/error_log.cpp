@@ -14,7 +14,7 @@ CACHE_INVALIDATE_FUNCTION(cleanup_error_log) {
   const char* sql = psprintf(
       "DELETE FROM %s.trigger_error_log "
       "WHERE occurred_at OPERATOR(pg_catalog.<) (pg_catalog.now() OPERATOR(pg_catalog.-) pg_catalog.make_interval(days => $1))",
-      quote_identifier(get_namespace_name(extension.schema)));
+      pg::quoted_schema(extension));
   Oid types[] = {INT4OID};
   // Further back there is nothing, and timestamps end.
   Datum values[] = {Int32GetDatum(Min(days, 365 * 100))};

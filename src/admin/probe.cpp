@@ -222,7 +222,7 @@ const char* trigger_problem(const pg::Extension& extension, Oid table) {
       "SELECT pg_catalog.concat_ws('. ', t.problem, t.cure) FROM %s.cache_invalidation_triggers t "
       "JOIN pg_catalog.pg_trigger g ON g.oid OPERATOR(pg_catalog.=) t.trigger "
       "WHERE g.tgrelid OPERATOR(pg_catalog.=) $1 AND t.problem IS NOT NULL AND t.is_enabled LIMIT 1",
-      quote_identifier(get_namespace_name(extension.schema)));
+      pg::quoted_schema(extension));
   Oid types[] = {OIDOID};
   Datum values[] = {ObjectIdGetDatum(table)};
   MemoryContext caller = CurrentMemoryContext;

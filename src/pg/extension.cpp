@@ -1,5 +1,7 @@
 #include "pg/extension.hpp"
 
+#include <cstdint>
+
 namespace cache_invalidate::pg {
 namespace {
 
@@ -8,10 +10,14 @@ constexpr const char* kTriggerFunction = "notify_cache_invalidation";
 
 Extension known;
 bool is_known = false;
+std::uint64_t changes = 0;  // heard of, by which it may have become another
 
 // Marks only: a callback may not touch the catalogs.
 void on_relation_change(Datum /*argument*/, Oid relation) {
-  if (relation == InvalidOid || relation == known.journal[0] || relation == known.journal[1]) is_known = false;
+  if (!is_known || relation == InvalidOid || relation == known.journal[0] || relation == known.journal[1]) {
+    is_known = false;
+    ++changes;
+  }
 }
 
 bool read_catalog_row(Oid oid, Extension& found) {
@@ -36,6 +42,7 @@ bool read_catalog_row(Oid oid, Extension& found) {
 
 const Extension* extension() {
   if (is_known) return &known;
+  const std::uint64_t before = changes;
   const Oid oid = get_extension_oid(kName, true);
   Extension found{};
   if (!OidIsValid(oid) || !read_catalog_row(oid, found)) return nullptr;
@@ -50,8 +57,18 @@ const Extension* extension() {
     return nullptr;
   }
   known = found;
-  is_known = true;
+  // What was changed while we looked may be known by half: it does for now, and is looked up again the next time.
+  is_known = changes == before;
   return &known;
+}
+
+const char* quoted_schema(const Extension& extension) {
+  const char* name = get_namespace_name(extension.schema);
+  if (name == nullptr) {
+    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_SCHEMA), errmsg("the schema of extension \"%s\" was dropped", kName),
+                    errhint("Make the extension anew: CREATE EXTENSION %s.", kName)));
+  }
+  return quote_identifier(name);
 }
 
 bool is_trigger_function(Oid function) {

@@ -19,6 +19,9 @@ struct Extension {
 // may raise an error. The answer holds until the next server call that accepts invalidations.
 const Extension* extension();
 
+// The schema's name as SQL has it. Raises an error: also if the extension is being dropped.
+const char* quoted_schema(const Extension& extension);
+
 // Is it the extension's own trigger function? In a transaction only.
 bool is_trigger_function(Oid function);
 
