@@ -82,21 +82,29 @@ bool encode(std::uint32_t from, bool part) {
   return !own.writer.chunk_ends().empty();
 }
 
-// What was encoded. False: the extension is gone.
-bool append_to_journal() {
+enum class Appended {
+  done,
+  gone,    // the extension is
+  renewed  // it is another one since the servers were named, and the lock is on what the former one had
+};
+
+// What was encoded.
+Appended append_to_journal() {
   State& own = state();
   const pg::Extension* extension = pg::extension();
-  if (extension == nullptr) return false;
+  if (extension == nullptr) return Appended::gone;
+  const Oid locked = extension->oid;
   const int segment = journal::lock_for_append(*extension, own.segment);
   extension = pg::extension();
-  if (extension == nullptr) return false;
+  if (extension == nullptr) return Appended::gone;
+  if (extension->oid != locked) return Appended::renewed;
   CACHE_INVALIDATE_CRASH_POINT("journal.announce", fails);
   journal::announce_transaction(own.xid);
   CACHE_INVALIDATE_CRASH_POINT("journal.announced", fails);
-  if (!journal::append(*extension, segment, own.writer.bytes(), own.writer.chunk_ends())) return false;
+  if (!journal::append(*extension, segment, own.writer.bytes(), own.writer.chunk_ends())) return Appended::gone;
   own.segment = segment;
   CACHE_INVALIDATE_CRASH_POINT("journal.appended", fails);
-  return true;
+  return Appended::done;
 }
 
 void spill() {
@@ -104,7 +112,9 @@ void spill() {
   const std::uint32_t from = own.changes.start_of(GetCurrentTransactionNestLevel());
   if (from == own.changes.size()) return;
   CACHE_INVALIDATE_CRASH_POINT("spill", fails);
-  if (encode(from, true) && append_to_journal()) own.spilled = own.journalled = true;
+  Appended appended = Appended::renewed;
+  while (appended == Appended::renewed && encode(from, true)) appended = append_to_journal();
+  if (appended == Appended::done) own.spilled = own.journalled = true;
   CACHE_INVALIDATE_CRASH_POINT("spill.written", fails);
   own.changes.forget(from);
   CACHE_INVALIDATE_CRASH_POINT("spill.done", fails);
@@ -118,10 +128,14 @@ bool may_be_volatile() {
 void flush(bool prepares) {
   State& own = state();
   // The last part says when the transaction began to commit, even if nothing is left to write.
-  if ((own.spilled || !own.changes.empty()) && encode(0, own.spilled)) {
+  const bool has_part = own.spilled || !own.changes.empty();
+  Appended appended = Appended::renewed;
+  while (has_part && appended == Appended::renewed && encode(0, own.spilled)) {
     if (!own.spilled) core::frame_chunks(own.framed, own.writer.bytes(), own.writer.chunk_ends());
     own.is_volatile = !prepares && may_be_volatile() && journal::prepare_volatile_handover(own.xid, own.framed.size());
-    if (!own.is_volatile && append_to_journal()) own.journalled = true;
+    if (own.is_volatile) break;
+    appended = append_to_journal();
+    if (appended == Appended::done) own.journalled = true;
   }
   if (own.journalled || has_counts()) {
     journal::prepare_handover();

@@ -51,6 +51,19 @@ $cache->fill('item:6');
 $session->query_safe('COMMIT');
 ok($cache->wait_gone('item:6'), 'the server of the extension that was made meanwhile is told what commits');
 
+# And when that is under way while this commits, which waits for it.
+$session->query_safe("BEGIN; SELECT invalidate_cache_key('item:7')");
+my $maker = $node->background_psql('postgres');
+$maker->query_safe("BEGIN; SET LOCAL client_min_messages = warning; DROP EXTENSION cache_invalidate CASCADE; CREATE EXTENSION cache_invalidate;
+    CREATE SERVER cache FOREIGN DATA WRAPPER cache_invalidate OPTIONS (url '${\ $cache->url }')");
+$session->query_until(qr/asked/, "\\echo asked\nCOMMIT;\n");
+ok(wait_until('it waits', sub { sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") == 1 }), 'a commit waits for the new extension');
+$cache->fill('item:7');
+$maker->query_safe('COMMIT');
+$session->query_safe('SELECT 1');
+ok($cache->wait_gone('item:7'), 'and its server is told what commits');
+$maker->quit;
+
 $session->quit;
 $node->stop;
 done_testing();
