@@ -18,6 +18,7 @@
 #include "pg/clock.hpp"
 #include "pg/extension.hpp"
 #include "pg/guard.hpp"
+#include "pg/privileges.hpp"
 #include "pg/settings.hpp"
 #include "pg/text.hpp"
 

@@ -13,6 +13,7 @@
 #include "capture/trigger_counts.hpp"
 #include "pg/attempt.hpp"
 #include "pg/extension.hpp"
+#include "pg/privileges.hpp"
 #include "pg/settings.hpp"
 
 namespace cache_invalidate::capture {

@@ -4,6 +4,7 @@
 #include "journal/shared.hpp"
 #include "pg/extension.hpp"
 #include "pg/guard.hpp"
+#include "pg/privileges.hpp"
 
 namespace cache_invalidate::delivery {
 namespace {

@@ -63,30 +63,6 @@ inline int proc_number_limit() {
   return MaxConnections + autovacuum + max_worker_processes + max_wal_senders + kSpecialProcesses;
 }
 
-inline bool owns_database(Oid database, Oid role) {
-#if PG_VERSION_NUM >= 160000
-  return object_ownercheck(DatabaseRelationId, database, role);
-#else
-  return pg_database_ownercheck(database, role);
-#endif
-}
-
-inline bool owns_schema(Oid schema, Oid role) {
-#if PG_VERSION_NUM >= 160000
-  return object_ownercheck(NamespaceRelationId, schema, role);
-#else
-  return pg_namespace_ownercheck(schema, role);
-#endif
-}
-
-inline bool owns_relation(Oid relation, Oid role) {
-#if PG_VERSION_NUM >= 160000
-  return object_ownercheck(RelationRelationId, relation, role);
-#else
-  return pg_class_ownercheck(relation, role);
-#endif
-}
-
 inline IndexScanDesc begin_index_scan(Relation table, Relation index, Snapshot snapshot, int keys) {
 #if PG_VERSION_NUM >= 180000
   return index_beginscan(table, index, snapshot, nullptr, keys, 0);

@@ -1,6 +1,19 @@
 #include "pg/privileges.hpp"
 
 namespace cache_invalidate::pg {
+namespace {
+
+// By the row of the cache, of which `Row` is the form and `owner` the column.
+template <typename Row>
+bool owns(int cache, Oid object, Oid Row::*owner, Oid role) {
+  HeapTuple tuple = SearchSysCache1(cache, ObjectIdGetDatum(object));
+  if (!HeapTupleIsValid(tuple)) return false;
+  const Oid found = reinterpret_cast<const Row*>(GETSTRUCT(tuple))->*owner;
+  ReleaseSysCache(tuple);
+  return has_privs_of_role(role, found);
+}
+
+}  // namespace
 
 bool is_granted(const Acl* rights, ObjectType kind, Oid owner, Oid role, AclMode right) {
   if (superuser_arg(role)) return true;
@@ -18,5 +31,9 @@ bool may_connect(Oid database, Oid role) {
   ReleaseSysCache(tuple);
   return may;
 }
+
+bool owns_database(Oid database, Oid role) { return owns(DATABASEOID, database, &FormData_pg_database::datdba, role); }
+bool owns_schema(Oid schema, Oid role) { return owns(NAMESPACEOID, schema, &FormData_pg_namespace::nspowner, role); }
+bool owns_relation(Oid relation, Oid role) { return owns(RELOID, relation, &FormData_pg_class::relowner, role); }
 
 }  // namespace cache_invalidate::pg
