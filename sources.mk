@@ -62,6 +62,7 @@ CAPTURE_SRCS = \
 	src/capture/ddl_changes.cpp \
 	src/capture/foreign_lookup.cpp \
 	src/capture/foreign_path.cpp \
+	src/capture/inheritance.cpp \
 	src/capture/manual.cpp \
 	src/capture/reset.cpp \
 	src/capture/row_changes.cpp \
@@ -223,6 +224,7 @@ REGRESS_UNPRELOADED = $(filter-out worker payloads,$(REGRESS))
 # test/isolation/specs/NAME.spec with test/isolation/expected/NAME.out
 ISOLATION = \
 	attach \
+	attach_schema \
 	savepoints \
 	ddl \
 	overlap \

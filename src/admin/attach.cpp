@@ -2,6 +2,7 @@
 
 #include "admin/attached_triggers.hpp"
 #include "admin/installed.hpp"
+#include "capture/inheritance.hpp"
 #include "pg/guard.hpp"
 
 namespace cache_invalidate::admin {
@@ -52,7 +53,7 @@ void create_trigger(Plan& plan, Oid table, const char* name, std::int16_t type) 
   initStringInfo(&sql);
   appendStringInfo(&sql, "CREATE TRIGGER %s AFTER %s ON %s FOR EACH %s EXECUTE FUNCTION %s.notify_cache_invalidation(",
                    quote_identifier(name), type == kRowType ? "INSERT OR UPDATE OR DELETE" : "TRUNCATE", qualified_name(table),
-                   type == kRowType ? "ROW" : "STATEMENT", quote_identifier(get_namespace_name(installed_extension().schema)));
+                   type == kRowType ? "ROW" : "STATEMENT", pg::quoted_schema(installed_extension()));
   const ListCell* cell;
   foreach (cell, plan.arguments) {
     appendStringInfo(&sql, "%s%s", cell == list_head(plan.arguments) ? "" : ", ", quote_literal_cstr(static_cast<char*>(lfirst(cell))));
@@ -126,8 +127,8 @@ void plan_members(Plan& plan) {
     const Oid member = list_nth_oid(plan.tree, i);
     const bool is_table = member == plan.table;
     const bool is_partition = !is_table && plan.is_partitioned;
-    // What others cannot see is in no cache.
-    if (!is_table && get_rel_persistence(member) == RELPERSISTENCE_TEMP) continue;
+    // It may be gone. What others cannot see is in no cache.
+    if (!is_table && (get_rel_name(member) == nullptr || get_rel_persistence(member) == RELPERSISTENCE_TEMP)) continue;
     const List* present = read_attached(member);
     drop_stale(plan, member, present);
     if (get_rel_relkind(member) != RELKIND_FOREIGN_TABLE) want_trigger(plan, member, present, plan.truncate_trigger, kTruncateType);
@@ -145,13 +146,14 @@ void plan_members(Plan& plan) {
 Plan make_plan(Oid table, const AttachOptions& options) {
   Plan plan{};
   const char* name = get_rel_name(table);
-  if (name == nullptr) refuse_gone(table);
+  const char* schema = name == nullptr ? nullptr : get_namespace_name(get_rel_namespace(table));
+  if (schema == nullptr) refuse_gone(table);
   plan.table = table;
-  plan.tree = find_all_inheritors(table, NoLock, nullptr);
+  plan.tree = capture::find_descendants(table);
   plan.is_partitioned = get_rel_relkind(table) == RELKIND_PARTITIONED_TABLE;
   plan.row_trigger = row_trigger_name(name);
   plan.truncate_trigger = truncate_trigger_name(name);
-  plan.arguments = trigger_arguments(options, get_namespace_name(get_rel_namespace(table)), name);
+  plan.arguments = trigger_arguments(options, schema, name);
   plan.firing = options.always ? TRIGGER_FIRES_ALWAYS : TRIGGER_FIRES_ON_ORIGIN;
   plan.stale = find_stale(plan, read_attached(table));
   plan_members(plan);
@@ -211,6 +213,8 @@ bool attach(Oid table, const AttachOptions& options) {
   // Whoever drops a trigger would ask for the stronger lock later, and might wait for who waits for us.
   const LOCKMODE lock = plan.drops ? AccessExclusiveLock : ShareRowExclusiveLock;
   LockRelationOid(table, lock);
+  // It may have been dropped by who had the lock.
+  if (get_rel_name(table) == nullptr) refuse_gone(table);
   find_all_inheritors(table, lock, nullptr);
   plan = make_plan(table, options);
   execute(plan.statements);
@@ -220,7 +224,7 @@ bool attach(Oid table, const AttachOptions& options) {
 
 bool detach(Oid table) {
   if (get_rel_name(table) == nullptr) refuse_gone(table);
-  const List* tree = find_all_inheritors(table, NoLock, nullptr);
+  const List* tree = capture::find_descendants(table);
   bool any = false;
   const ListCell* member;
   foreach (member, tree) {

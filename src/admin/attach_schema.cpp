@@ -1,7 +1,7 @@
 // enable_cache_invalidation(), disable_cache_invalidation(), and the same for all tables of a schema.
 #include "admin/attach.hpp"
 #include "admin/installed.hpp"
-#include "capture/blind_spots.hpp"
+#include "capture/inheritance.hpp"
 #include "pg/attempt.hpp"
 #include "pg/guard.hpp"
 
@@ -65,26 +65,28 @@ bool is_about_table(int sqlstate) {
          category == ERRCODE_DATA_EXCEPTION;
 }
 
-// Returns whether it changed anything, and whether it is covered.
-bool attach_or_skip(const SchemaTable& table, const AttachOptions& options, bool& is_covered) {
-  bool changed = false;
+// Runs `change` for the table. False: it failed for an error of a kind that `may_skip`, which the user is told.
+template <typename Change, typename MaySkip>
+bool run_or_skip(const SchemaTable& table, Change change, MaySkip may_skip) {
   int sqlstate = 0;
   const char* problem = pg::attempt([&] {
     try {
-      pg::guarded([&] { changed = attach(table.oid, options); });
+      pg::guarded(change);
     } catch (const pg::PgError& error) {
       sqlstate = error.data()->sqlerrcode;
       throw;
     }
   });
-  is_covered = problem == nullptr;
-  if (problem == nullptr) return changed;
+  if (problem == nullptr) return true;
   pg::guarded([&] {
-    if (!is_about_table(sqlstate)) ereport(ERROR, (errcode(sqlstate), errmsg("%s", problem), errcontext("table \"%s\"", table.name)));
+    if (!may_skip(sqlstate)) ereport(ERROR, (errcode(sqlstate), errmsg("%s", problem), errcontext("table \"%s\"", table.name)));
     ereport(NOTICE, (errmsg("table \"%s\" is skipped: %s", table.name, problem)));
   });
   return false;
 }
+
+// Of what was dropped since the tables were listed.
+bool is_about_absence(int sqlstate) { return sqlstate == ERRCODE_UNDEFINED_TABLE || sqlstate == ERRCODE_UNDEFINED_OBJECT; }
 
 }  // namespace
 
@@ -110,9 +112,10 @@ CACHE_INVALIDATE_FUNCTION(enable_schema) {
   foreach (cell, read_tables(schema)) {
     const auto& table = *static_cast<const SchemaTable*>(lfirst(cell));
     if (list_member_oid(covered, table.oid)) continue;
-    bool is_covered = false;
-    if (attach_or_skip(table, options, is_covered)) ++changed;
-    if (is_covered) covered = list_concat_unique_oid(covered, find_all_inheritors(table.oid, NoLock, nullptr));
+    bool has_changed = false;
+    const bool is_covered = run_or_skip(table, [&] { has_changed = attach(table.oid, options); }, is_about_table);
+    if (is_covered && has_changed) ++changed;
+    if (is_covered) covered = list_concat_unique_oid(covered, capture::find_descendants(table.oid));
   }
   PG_RETURN_INT32(changed);
 }
@@ -122,7 +125,9 @@ CACHE_INVALIDATE_FUNCTION(disable_schema) {
   int changed = 0;
   const ListCell* cell;
   foreach (cell, read_tables(read_schema(fcinfo))) {
-    if (detach(static_cast<const SchemaTable*>(lfirst(cell))->oid)) ++changed;
+    const auto& table = *static_cast<const SchemaTable*>(lfirst(cell));
+    bool has_changed = false;
+    if (run_or_skip(table, [&] { has_changed = detach(table.oid); }, is_about_absence) && has_changed) ++changed;
   }
   PG_RETURN_INT32(changed);
 }

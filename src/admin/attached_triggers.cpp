@@ -1,6 +1,6 @@
 #include "admin/attached_triggers.hpp"
 
-#include "capture/blind_spots.hpp"
+#include "capture/inheritance.hpp"
 #include "pg/extension.hpp"
 
 namespace cache_invalidate::admin {

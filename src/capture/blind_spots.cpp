@@ -1,5 +1,6 @@
 #include "capture/blind_spots.hpp"
 
+#include "capture/inheritance.hpp"
 #include "capture/table_changes.hpp"
 
 namespace cache_invalidate::capture {
@@ -50,22 +51,6 @@ void warn_of_moves(const Trigger& trigger, Relation table) {
 
 }  // namespace
 
-List* find_ancestors(Oid table) {
-  List* found = list_make1_oid(table);
-  Relation catalog = table_open(InheritsRelationId, AccessShareLock);
-  for (int i = 0; i < list_length(found); ++i) {
-    ScanKeyData key;
-    ScanKeyInit(&key, Anum_pg_inherits_inhrelid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(list_nth_oid(found, i)));
-    SysScanDesc scan = systable_beginscan(catalog, InheritsRelidSeqnoIndexId, true, nullptr, 1, &key);
-    while (HeapTuple tuple = systable_getnext(scan)) {
-      found = list_append_unique_oid(found, reinterpret_cast<Form_pg_inherits>(GETSTRUCT(tuple))->inhparent);
-    }
-    systable_endscan(scan);
-  }
-  table_close(catalog, AccessShareLock);
-  return found;
-}
-
 void warn_of_blind_spots(const Trigger& trigger, Relation table) {
   const bool is_partitioned = table->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
   if (is_partitioned) warn_of_moves(trigger, table);
@@ -73,7 +58,7 @@ void warn_of_blind_spots(const Trigger& trigger, Relation table) {
   List* unlogged = NIL;
   List* foreign = NIL;
   ListCell* cell;
-  foreach (cell, find_all_inheritors(RelationGetRelid(table), NoLock, nullptr)) {
+  foreach (cell, find_descendants(RelationGetRelid(table))) {
     const Oid member = lfirst_oid(cell);
     if (member != RelationGetRelid(table) && !is_partitioned) {
       if (!has_row_triggers(member)) children = lappend_oid(children, member);

@@ -13,7 +13,4 @@ void warn_of_blind_spots(const Trigger& trigger, Relation table);
 // When a table gets new parents by inheritance, a list of RangeVar. May raise an error.
 void warn_of_parents(Oid child, const List* parents);
 
-// The table and what it inherits from, or is a partition of, at any distance. Locks nothing. May raise an error.
-List* find_ancestors(Oid table);
-
 }  // namespace cache_invalidate::capture

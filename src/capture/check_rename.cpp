@@ -1,6 +1,7 @@
 #include "capture/check_rename.hpp"
 
 #include "capture/check_trigger.hpp"
+#include "capture/inheritance.hpp"
 #include "capture/table_changes.hpp"
 #include "pg/attempt.hpp"
 #include "pg/extension.hpp"
@@ -30,7 +31,7 @@ List* find_renamed_tables(const RenameStmt& statement) {
   List* tables = NIL;
   ListCell* cell;
   foreach (cell, statement.renameType == OBJECT_ATTRIBUTE ? find_typed_tables(named) : list_make1_oid(named)) {
-    tables = list_concat_unique_oid(tables, find_all_inheritors(lfirst_oid(cell), NoLock, nullptr));
+    tables = list_concat_unique_oid(tables, find_descendants(lfirst_oid(cell)));
   }
   return tables;
 }

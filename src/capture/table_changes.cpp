@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "capture/inheritance.hpp"
 #include "capture/row_changes.hpp"
 #include "capture/table_facts.hpp"
 #include "capture/table_triggers.hpp"
@@ -119,7 +120,7 @@ bool may_have_rows(Relation table) {
 
 bool has_visible_row(Oid table) {
   ListCell* cell;
-  foreach (cell, find_all_inheritors(table, NoLock, nullptr)) {
+  foreach (cell, find_descendants(table)) {
     // Somebody else may hold it, and wait for us.
     if (!ConditionalLockRelationOid(lfirst_oid(cell), AccessShareLock)) return true;
     Relation member = try_relation_open(lfirst_oid(cell), NoLock);

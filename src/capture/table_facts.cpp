@@ -65,8 +65,11 @@ void require_select(Oid table, AttrNumber column) {
 
 void read_table_facts(Relation table, core::TableFacts& facts) {
   const Oid root = reported_table(table);
-  facts.schema = pg::to_utf8_anyhow(get_namespace_name(get_rel_namespace(root)));
-  facts.table = pg::to_utf8_anyhow(get_rel_name(root));
+  const char* schema = get_namespace_name(get_rel_namespace(root));
+  const char* name = get_rel_name(root);
+  // Only the table itself is locked: what it is a partition of may be gone.
+  facts.schema = pg::to_utf8_anyhow(schema != nullptr && name != nullptr ? schema : get_namespace_name(RelationGetNamespace(table)));
+  facts.table = pg::to_utf8_anyhow(schema != nullptr && name != nullptr ? name : RelationGetRelationName(table));
   const TupleDesc descriptor = RelationGetDescr(table);
   for (int i = 0; i < descriptor->natts; ++i) {
     const Form_pg_attribute column = TupleDescAttr(descriptor, i);
