@@ -123,6 +123,12 @@ INSERT INTO places VALUES ('it', 'bari', 'big', 'Z');
 UPDATE visits SET city = 'bari', country = 'it' WHERE id = 2;
 UPDATE places SET country = 'fr', mayor = 'V' WHERE city = 'bari';
 SELECT * FROM journal.waiting();
+-- Partitions of partitions
+CREATE TABLE places_es PARTITION OF places FOR VALUES IN ('es') PARTITION BY LIST (city);
+CREATE TABLE places_es_jaca PARTITION OF places_es FOR VALUES IN ('jaca');
+INSERT INTO places VALUES ('es', 'jaca', 'small', 'J');
+UPDATE visits SET city = 'jaca', country = 'es' WHERE id = 1;
+SELECT * FROM journal.waiting();
 
 -- A table that points to itself: all rows of a statement are looked up as the statement leaves them
 CREATE TABLE nodes (id integer PRIMARY KEY, parent integer REFERENCES nodes, owner integer);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "capture/inheritance.hpp"
 #include "capture/table_facts.hpp"
 #include "pg/guard.hpp"
 #include "pg/text.hpp"
@@ -116,7 +117,7 @@ List* find_tables(Oid referenced) {
   if (get_rel_relkind(referenced) != RELKIND_PARTITIONED_TABLE) return list_make1_oid(referenced);
   List* tables = NIL;
   ListCell* cell;
-  foreach (cell, find_all_inheritors(referenced, NoLock, nullptr)) {
+  foreach (cell, find_descendants(referenced)) {
     if (get_rel_relkind(lfirst_oid(cell)) == RELKIND_RELATION) tables = lappend_oid(tables, lfirst_oid(cell));
   }
   return tables;
@@ -135,6 +136,15 @@ Relation open_relation(Oid oid, bool may_wait) {
   return relation;
 }
 
+// At any distance; the server's own function looks at the nearest only, and raises an error if REINDEX CONCURRENTLY exchanges it then.
+Oid index_below(Relation partition, Oid index) {
+  ListCell* cell;
+  foreach (cell, RelationGetIndexList(partition)) {
+    if (list_member_oid(find_ancestors(lfirst_oid(cell)), index)) return lfirst_oid(cell);
+  }
+  return InvalidOid;
+}
+
 // The table's part of the index. InvalidOid: a partition without it, which can't hold a row that is pointed to.
 // False: it is locked.
 bool find_index(Oid table, Oid referenced, Oid index, bool may_wait, Oid* found) {
@@ -142,7 +152,7 @@ bool find_index(Oid table, Oid referenced, Oid index, bool may_wait, Oid* found)
   if (table == referenced) return true;
   Relation partition = open_relation(table, may_wait);
   if (partition == nullptr) return false;
-  *found = index_get_partition(partition, index);
+  *found = index_below(partition, index);
   relation_close(partition, AccessShareLock);
   return true;
 }
