@@ -127,7 +127,12 @@ SELECT * FROM journal.waiting();
 CREATE TABLE places_es PARTITION OF places FOR VALUES IN ('es') PARTITION BY LIST (city);
 CREATE TABLE places_es_jaca PARTITION OF places_es FOR VALUES IN ('jaca');
 INSERT INTO places VALUES ('es', 'jaca', 'small', 'J');
+BEGIN;
 UPDATE visits SET city = 'jaca', country = 'es' WHERE id = 1;
+-- Only where a row was found a lock stays
+SELECT DISTINCT relation::regclass FROM pg_locks
+ WHERE pid = pg_backend_pid() AND mode = 'AccessShareLock' AND relation::regclass::text LIKE 'places%' ORDER BY 1;
+COMMIT;
 SELECT * FROM journal.waiting();
 
 -- A table that points to itself: all rows of a statement are looked up as the statement leaves them

@@ -106,6 +106,10 @@ void fetch_both(const ForeignStep& step, const ForeignTable& from, const Datum* 
     relation_close(index, NoLock);
   }
   if (table != nullptr) relation_close(table, NoLock);
+  if (found->now.exists || found->before.exists) return;
+  // A parent may have more partitions than the server has locks to give.
+  UnlockRelationOid(from.index, AccessShareLock);
+  UnlockRelationOid(from.table, AccessShareLock);
 }
 
 // The row is in one of the tables; if this transaction moved it between partitions, its states are in two.
