@@ -453,6 +453,11 @@ ALTER TABLE grandchild NO INHERIT offspring;
 ALTER TABLE grandchild INHERIT offspring;
 SELECT attach('parent', 'key=parent:{key}');
 SELECT * FROM noted();
+-- Whoever stands further above shows its rows too
+ALTER TABLE grandchild NO INHERIT offspring;
+SELECT * FROM noted();
+ALTER TABLE grandchild INHERIT offspring;
+SELECT * FROM noted();
 CREATE UNLOGGED TABLE unlogged (id integer);
 SELECT attach('unlogged', 'key=unlogged:{id}');
 CREATE TRIGGER gone AFTER TRUNCATE ON unlogged EXECUTE FUNCTION notify_cache_invalidation('key=unlogged:{id}');

@@ -2,6 +2,7 @@
 #include "capture/blind_spots.hpp"
 #include "capture/check_rename.hpp"
 #include "capture/event_trigger.hpp"
+#include "capture/inheritance.hpp"
 #include "capture/table_changes.hpp"
 #include "pg/attempt.hpp"
 #include "pg/extension.hpp"
@@ -11,9 +12,8 @@
 namespace cache_invalidate::capture {
 namespace {
 
-// Rows of `part` have come into the sight of `whole`, or have left it.
-void note_part(Oid whole, Oid part) {
-  if (!settings::enabled || !OidIsValid(whole) || !OidIsValid(part) || !has_row_triggers(whole)) return;
+// Rows of `part` have come into the sight of `whole`, or have left it: a table with row triggers.
+void note_rows(Oid whole, Oid part) {
   bool has_row = true;  // as long as it can't be looked into
   static_cast<void>(pg::attempt([&] { has_row = has_visible_row(part); }));
   if (!has_row) return;
@@ -21,6 +21,15 @@ void note_part(Oid whole, Oid part) {
   if (table == nullptr) return;
   note_table_change(table, core::Operation::update);
   relation_close(table, AccessShareLock);
+}
+
+// The same for all from which that inherits, as they show its rows too. A partition has the triggers of what it is a part of.
+void note_part(Oid whole, Oid part) {
+  if (!settings::enabled || !OidIsValid(whole) || !OidIsValid(part)) return;
+  ListCell* cell;
+  foreach (cell, get_rel_relispartition(whole) ? list_make1_oid(whole) : find_ancestors(whole)) {
+    if (has_row_triggers(lfirst_oid(cell))) note_rows(lfirst_oid(cell), part);
+  }
 }
 
 Oid find_relation(const RangeVar* name) { return RangeVarGetRelid(name, NoLock, true); }
