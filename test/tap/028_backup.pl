@@ -4,11 +4,13 @@
 use strict;
 use warnings;
 
+use FindBin;
 use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
+use CacheInvalidate::Documentation;
 use CacheInvalidate::Listener;
 use CacheInvalidate::Node;
 use CacheInvalidate::Redis;
@@ -193,6 +195,8 @@ SKIP: {
     ($next, %changed) = 0;
     $delivered = change($old);
     ok($redis->wait_gone($delivered), 'pg_upgrade: the old server delivers');
+    my $firing = q(SELECT tgenabled FROM pg_trigger WHERE tgname = 'cache_invalidation_item');
+    $old->safe_psql('postgres', 'ALTER TABLE item ENABLE ALWAYS TRIGGER cache_invalidation_item');
     $redis->pause;
     @owed = map { change($old) } 1 .. 3;
     $old->stop;
@@ -207,6 +211,11 @@ SKIP: {
     all_kept('pg_upgrade');
     $new->start;
     ok(wait_for_worker($new, 'postgres'), 'pg_upgrade: the new server has a worker');
+    my ($cure) = grep { $_->{text} =~ /CREATE OR REPLACE TRIGGER/ } blocks_of(slurp_file("$FindBin::RealBin/../../docs/operations.md"));
+    $new->safe_psql('postgres', $cure->{text});
+    isnt($new->psql('postgres', 'ALTER TABLE item DROP COLUMN id', stderr => \my $kept), 0, 'what is documented makes triggers depend on their columns again');
+    like($kept, qr/trigger cache_invalidation_item on table item depends on column id/, 'by name');
+    is($new->safe_psql('postgres', $firing), 'A', 'and keeps when they fire');
     my $listener = CacheInvalidate::Listener->new($new, 'postgres');
     $there = change($new);
     ok($redis->wait_gone($there), 'which delivers');
