@@ -112,10 +112,10 @@ bool is_in_use(const journal::DatabaseSlot& slot, Oid database, int last_pid) {
   return last_pid != 0 && BackendPidGetProc(last_pid) != nullptr;
 }
 
-void wait_for_leave(const journal::DatabaseSlot& slot, Oid database) {
+// `last_pid`: the worker that was there before it was woken, and may have left its slot since.
+void wait_for_leave(const journal::DatabaseSlot& slot, Oid database, int last_pid) {
   journal::SharedState* shared = journal::shared_state();
   const TimestampTz end = GetCurrentTimestamp() + kLongestWait;
-  int last_pid = 0;
   ConditionVariablePrepareToSleep(&shared->worker_changed);
   while (GetCurrentTimestamp() < end) {
     const int pid = slot.worker_pid;
@@ -132,16 +132,18 @@ void hold_worker(const char* database_name) {
   if (!OidIsValid(database) || OidIsValid(held_database)) return;
   // The statement will be refused to anybody else; the worker must not leave for that.
   if (!pg::owns_database(database, GetUserId())) return;
+  int last_pid = 0;
   LWLockAcquire(shared->lock, LW_EXCLUSIVE);
   journal::DatabaseSlot* slot = journal::find_slot(database);
   if (slot != nullptr) {
     ++slot->holds;
     held_database = database;
+    last_pid = slot->worker_pid;
   }
   LWLockRelease(shared->lock);
   if (slot == nullptr) return;
   journal::wake_worker(*slot);
-  wait_for_leave(*slot, database);
+  wait_for_leave(*slot, database, last_pid);
 }
 
 bool names(const List* objects, const char* name) {
