@@ -47,9 +47,6 @@ void SegmentKeeper::watch(TimestampTz now) {
   note_size();
 }
 
-// What was taken was for servers as they are: one that was made, or enabled, meanwhile is owed what names it.
-bool SegmentKeeper::knows_servers() const { return !dispatcher_.lacks_servers() && pg_atomic_read_u32(&slot_.catalog_changed) == 0; }
-
 // Until when a Redis that comes back with older data needs what lies in the segment.
 TimestampTz SegmentKeeper::kept_until(int segment) const {
   const Feed::Last& last = feed_.last(segment);
@@ -104,7 +101,7 @@ bool SegmentKeeper::try_truncate(int segment, TimestampTz now) {
     // was prepared may have been committed since, by somebody who hands nothing over.
     CACHE_INVALIDATE_CRASH_POINT("truncate.locked", fails);
     const bool is_drained = feed_.drain_ring(now);
-    if (is_drained && !feed_.must_read_journal() && !feed_.has_ended_prepared(journal::take_snapshot()) && knows_servers() &&
+    if (is_drained && !feed_.must_read_journal() && !feed_.has_ended_prepared(journal::take_snapshot()) && !dispatcher_.lacks_servers() &&
         may_truncate(segment, now) && (!is_early || feed_.last(segment).time <= progress_.discarded_until())) {
       // It is not undone by a crash: the watermark that stands elsewhere now must not be either.
       XLogFlush(XactLastCommitEnd);
@@ -149,7 +146,7 @@ bool SegmentKeeper::copy_forward(int segment, TimestampTz now) {
   if (journal::try_lock_for_truncate(transaction.extension(), segment)) {
     CACHE_INVALIDATE_CRASH_POINT("compaction.locked", fails);
     const bool is_drained = feed_.drain_ring(now);
-    if (is_drained && !feed_.must_read_journal() && !feed_.has_ended_prepared(journal::take_snapshot()) && knows_servers()) {
+    if (is_drained && !feed_.must_read_journal() && !feed_.has_ended_prepared(journal::take_snapshot()) && !dispatcher_.lacks_servers()) {
       CACHE_INVALIDATE_CRASH_POINT("compaction.copy", fails);
       const int active = write_owed_copy(transaction.extension(), dispatcher_, 1 - segment, limit() / 4);
       CACHE_INVALIDATE_CRASH_POINT("compaction.copied", fails);

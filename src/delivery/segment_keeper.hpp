@@ -35,7 +35,6 @@ class SegmentKeeper {
  private:
   std::uint64_t bytes() const { return (static_cast<std::uint64_t>(pages_[0]) + pages_[1]) * BLCKSZ; }
   bool is_crowded() const;
-  bool knows_servers() const;
   TimestampTz kept_until(int segment) const;
   static bool is_window_open(const Target& target, TimestampTz kept);
   bool presume_lost();
