@@ -290,6 +290,8 @@ def statistics_view(world):
     show.step("What the server counted", "A batch is what one transaction made stale.")
     sql = "SELECT worker_starts, batches, keys, messages, notifications, errors FROM cache_invalidation_stats"
     show.sql(sql)
+    # A message may be heard a moment before it is counted.
+    wait_until("the counts", lambda: world.query(sql)[0]["notifications"] >= world.listener.received)
     rows = world.query(sql)
     show.table(rows)
     show.check(rows[0]["worker_starts"] == 1 and rows[0]["errors"] == 0, "one worker all the time, and no errors")
