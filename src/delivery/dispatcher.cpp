@@ -1,6 +1,7 @@
 #include "delivery/dispatcher.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "pg/clock.hpp"
 #include "pg/settings.hpp"
@@ -41,10 +42,9 @@ journal::TargetStatus* claim_status(journal::Board& board, Oid server) {
 }  // namespace
 
 Target* Dispatcher::find(Oid server) {
-  for (const auto& target : targets_) {
-    if (target->server() == server) return target.get();
-  }
-  return nullptr;
+  const auto is_before = [](const std::unique_ptr<Target>& target, Oid number) { return target->server() < number; };
+  const auto found = std::lower_bound(targets_.begin(), targets_.end(), server, is_before);
+  return found != targets_.end() && (*found)->server() == server ? found->get() : nullptr;
 }
 
 void Dispatcher::set_targets(const std::vector<TargetDefinition>& definitions, const core::XidSnapshot& before) {
@@ -67,6 +67,7 @@ void Dispatcher::set_targets(const std::vector<TargetDefinition>& definitions, c
     if (!was_enabled && (*known)->enabled()) (*known)->start_behind(before);
     next.push_back(std::move(*known));
   }
+  std::sort(next.begin(), next.end(), [](const auto& a, const auto& b) { return a->server() < b->server(); });
   targets_.swap(next);
   lacks_servers_ = false;
 }
@@ -104,13 +105,20 @@ void Dispatcher::owe_key(const core::BatchReader::Item& item, std::uint64_t xid,
       if (filter->only_target != 0 && filter->only_target != server) continue;
       if (has_already(target->taken, *filter, xid)) continue;
     }
+    begin_to_owe(*target);
     if (is_pattern) {
       target->owe_pattern(item.bytes, item.scope->glob, position_, batch_time_);
     } else {
       target->owe_key(item.bytes, item.scope->glob, position_, batch_time_);
     }
-    target->owes_batch = true;
   }
+}
+
+// Of the batches before this one it owes nothing more than it was told.
+void Dispatcher::begin_to_owe(Target& target) {
+  if (std::exchange(target.owes_batch, true)) return;
+  target.note_position(position_ - 1);
+  owing_.push_back(&target);
 }
 
 bool Dispatcher::take_chunk(std::string_view chunk, TimestampTz committed, const ScanFilter* filter) {
@@ -153,11 +161,15 @@ void Dispatcher::take_item(const core::BatchReader::Item& item, const core::Batc
 }
 
 void Dispatcher::end_batch(TimestampTz committed) {
-  for (const auto& target : targets_) {
-    target->note_position(position_);
-    if (target->owes_batch && committed != 0) target->begin_latency(position_, committed);
+  for (Target* target : owing_) {
+    if (committed != 0) target->begin_latency(position_, committed);
     target->owes_batch = false;
   }
+  owing_.clear();
+}
+
+void Dispatcher::end_run() {
+  for (const auto& target : targets_) target->note_position(position_);
 }
 
 Target* Dispatcher::next_to_scan() const {

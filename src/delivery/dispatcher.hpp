@@ -37,7 +37,7 @@ class Dispatcher {
   bool lacks_servers() const { return lacks_servers_; }
   const Targets& targets() const { return targets_; }
 
-  // One transaction: begin, its chunks, end. `filter`: a scan of the journal, in which each target has its own
+  // One transaction: begin, its chunks, end, and after several of them the end of the run. `filter`: a scan of the journal, in which each target has its own
   // idea of what it already has; nullptr: everything is new to everybody.
   struct ScanFilter {
     std::uint32_t only_target = 0;                              // 0: all, and the signals
@@ -50,6 +50,9 @@ class Dispatcher {
   bool take_chunk(std::string_view chunk, TimestampTz committed, const ScanFilter* filter);
   // `committed`: 0 if how long it takes says nothing.
   void end_batch(TimestampTz committed);
+  // Tells all targets how far the batches went, which those that they owe nothing cannot know: not for each batch, since there
+  // may be many targets. Until then they take it that they lack what came since the last run.
+  void end_run();
 
   std::uint64_t position() const { return position_; }
   // No more batches should be taken for now: memory is bounded.
@@ -86,10 +89,12 @@ class Dispatcher {
   Target* find(Oid server);
   void take_item(const core::BatchReader::Item& item, const core::BatchHeader& header, TimestampTz committed);
   void owe_key(const core::BatchReader::Item& item, std::uint64_t xid, const ScanFilter* filter);
+  void begin_to_owe(Target& target);
   bool is_gone(Oid server);
 
   journal::Board& board_;
-  Targets targets_;
+  Targets targets_;              // by number
+  std::vector<Target*> owing_;   // something of the batch that is being taken
   Gate gate_;
   Outbox outbox_;
   ErrorWriter errors_;

@@ -146,6 +146,7 @@ bool Feed::pump_scan(TimestampTz now) {
   const WorkerTransaction transaction("reading the journal");
   CACHE_INVALIDATE_CRASH_POINT("feed.scan.slice", fails);
   scan_.step(transaction.extension(), &Feed::visit_row, this);
+  dispatcher_.end_run();
   CACHE_INVALIDATE_CRASH_POINT("feed.scan.read", fails);
   if (!scan_.active()) finish_scan();
   transaction.commit();
@@ -194,7 +195,7 @@ void Feed::take_entry(const journal::RingEntry& entry, TimestampTz now) {
   dispatcher_.end_batch(committed);
 }
 
-bool Feed::pump_ring(TimestampTz now) {
+bool Feed::take_entries(TimestampTz now) {
   journal::RingEntry entry;
   for (int i = 0; i < kEntriesAtOnce; ++i) {
     if (!board_.ring()->front(entry, payload_)) return false;
@@ -206,6 +207,12 @@ bool Feed::pump_ring(TimestampTz now) {
     if (dispatcher_.is_full()) break;
   }
   return true;
+}
+
+bool Feed::pump_ring(TimestampTz now) {
+  const bool more = take_entries(now);
+  dispatcher_.end_run();
+  return more;
 }
 
 bool Feed::drain_ring(TimestampTz now) {

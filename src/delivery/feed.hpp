@@ -84,6 +84,7 @@ class Feed {
   void take_row(int segment, std::string_view row);
   void note_damage(std::string_view row);
   void take_entry(const journal::RingEntry& entry, TimestampTz now);
+  bool take_entries(TimestampTz now);
   bool pump_ring(TimestampTz now);
   bool pump_scan(TimestampTz now);
   void begin_repetition();

@@ -134,7 +134,7 @@ class Target {
   Standing standing;
   // It was owed its whole replay window before that left the journal.
   bool presumed_lost = false;
-  // Something of the batch that is being taken.
+  // Something of the batch that is being taken, and so is among those that the dispatcher ends it for.
   bool owes_batch = false;
 
   // How long the batch at `position` takes, from its commit on.
