@@ -61,13 +61,9 @@ SELECT count(*) FROM (TABLE cache_invalidation_journal_0 UNION ALL TABLE cache_i
 \c regress_cache_ascii
 \set ECHO none
 \i sql/include/journal.sql
-CREATE OR REPLACE FUNCTION journal.read_text(batch bytea, INOUT place integer, OUT value text) LANGUAGE plpgsql AS $$
-DECLARE
-  size integer;
+CREATE OR REPLACE FUNCTION journal.text_of(bytes bytea) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
-  SELECT n.place, n.number INTO place, size FROM journal.read_number(batch, place) n;
-  value := encode(substring(batch FROM place + 1 FOR size), 'escape');
-  place := place + size;
+  RETURN encode(bytes, 'escape');
 END $$;
 \set ECHO all
 SET client_encoding = 'UTF8';

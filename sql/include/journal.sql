@@ -37,12 +37,17 @@ BEGIN
   END LOOP;
 END $$;
 
+CREATE FUNCTION journal.text_of(bytes bytea) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+  RETURN convert_from(bytes, 'UTF8');
+END $$;
+
 CREATE FUNCTION journal.read_text(batch bytea, INOUT place integer, OUT value text) LANGUAGE plpgsql AS $$
 DECLARE
   size integer;
 BEGIN
   SELECT n.place, n.number INTO place, size FROM journal.read_number(batch, place) n;
-  value := convert_from(substring(batch FROM place + 1 FOR size), 'UTF8');
+  value := journal.text_of(substring(batch FROM place + 1 FOR size));
   place := place + size;
 END $$;
 
@@ -76,6 +81,8 @@ DECLARE
   number bigint;
   has_servers boolean;
   has_fields boolean;
+  ends_key boolean;
+  behind_key integer;
   in_parts constant boolean := get_byte(batch, 0) = 3;
   names text[];
   one text;
@@ -128,12 +135,21 @@ BEGIN
                                    ' on channel "' || one || '"');
       WHEN 3, 7 THEN
         SELECT t.place, t.value INTO place, one FROM journal.read_text(batch, place) t;
+        IF kind = 3 THEN
+          behind_key := place;
+        END IF;
         RETURN NEXT format('%s %s -> %s', CASE kind WHEN 3 THEN 'key' ELSE 'pattern' END, one, scopes[owner + 1]);
       WHEN 4 THEN
-        one := operations[(get_byte(batch, place) & 63) + 1];  -- 128: the id is not exact
+        one := operations[(get_byte(batch, place) & 31) + 1];  -- 128: the id is not exact
         has_fields := get_byte(batch, place) & 64 = 64;
+        ends_key := get_byte(batch, place) & 32 = 32;
         place := place + 1;
-        SELECT t.place, t.value INTO place, two FROM journal.read_text(batch, place) t;
+        IF ends_key THEN
+          SELECT n.place, n.number INTO place, count FROM journal.read_number(batch, place) n;
+          two := journal.text_of(substring(batch FROM behind_key - count + 1 FOR count));
+        ELSE
+          SELECT t.place, t.value INTO place, two FROM journal.read_text(batch, place) t;
+        END IF;
         three := '';
         IF NOT has_fields THEN
           NULL;

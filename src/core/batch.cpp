@@ -11,11 +11,13 @@ constexpr std::size_t kItemOverhead = 32;
 constexpr std::size_t kLongDefinition = kChunkBytes / 2;
 constexpr std::size_t kShareOfDefinition = 8;  // a chunk with a long definition is this much longer
 constexpr std::size_t kKeptBytes = 256 * 1024;
+constexpr std::size_t kKeptChunk = 64 * 1024;  // of a longer one the definitions' memory is given back
 constexpr std::size_t kLongestServer = 5;  // bytes of a varint
 constexpr std::uint32_t kLongOwner = 15;
 constexpr std::uint64_t kMostServers = 4096;
 constexpr std::uint8_t kInexact = 0x80;  // beside the operation
 constexpr std::uint8_t kHasFields = 0x40;
+constexpr std::uint8_t kEndsKey = 0x20;
 constexpr std::uint8_t kServersOfScope = 0x80;  // beside the format
 
 void put_tag(std::string& out, BatchReader::Kind kind, std::uint32_t owner = 0) {
@@ -36,9 +38,17 @@ void put_servers(std::string& out, const std::vector<std::uint32_t>& servers) {
 // False: more than anybody has.
 bool read_servers(ByteReader& reader, std::vector<std::uint32_t>& servers) {
   const std::uint64_t count = reader.varint();
+  servers.clear();
   if (!reader.ok() || count > kMostServers) return false;
   for (std::uint64_t i = 0; i < count; ++i) servers.push_back(static_cast<std::uint32_t>(reader.varint()));
   return true;
+}
+
+// The place behind the first `count`, with what was there before, which counts as well then.
+template <typename T>
+T& next_place(std::vector<T>& places, std::size_t& count) {
+  if (count == places.size()) places.emplace_back();
+  return places[count++];
 }
 
 std::size_t size_of(const Scope& scope) { return scope.servers.size() * kLongestServer + scope.glob.size(); }
@@ -72,6 +82,7 @@ void BatchWriter::begin(BatchHeader header, const Vocabulary& vocabulary) {
   bytes_.clear();
   ends_.clear();
   open_ = false;
+  key_size_ = 0;
 }
 
 void BatchWriter::begin_chunk() {
@@ -81,6 +92,7 @@ void BatchWriter::begin_chunk() {
   open_ = true;
   scopes_.clear();
   shapes_.clear();
+  key_size_ = 0;
   bytes_.push_back(static_cast<char>(header_.part ? kPartVersion : kBatchVersion));
   put_varint(bytes_, header_.xid);
   put_fixed64(bytes_, static_cast<std::uint64_t>(header_.time));
@@ -125,30 +137,44 @@ std::uint32_t BatchWriter::define_shape(std::uint32_t index) {
   return static_cast<std::uint32_t>(shapes_.size() - 1);
 }
 
-void BatchWriter::scoped(std::uint8_t kind, std::uint32_t scope, std::string_view item) {
+// False: it goes nowhere.
+bool BatchWriter::scoped(std::uint8_t kind, std::uint32_t scope, std::string_view item) {
   const Scope& definition = vocabulary_->scopes[scope];
-  if (definition.servers.empty()) return;
+  if (definition.servers.empty()) return false;
   prepare(item.size() + (open_ && contains(scopes_, scope) ? 0 : size_of(definition)));
   const std::uint32_t owner = define_scope(scope);
   put_tag(bytes_, static_cast<BatchReader::Kind>(kind), owner);
   put_bytes(bytes_, item);
+  return true;
 }
 
 void BatchWriter::key(std::uint32_t scope, std::string_view key_bytes) {
-  scoped(static_cast<std::uint8_t>(BatchReader::Kind::key), scope, key_bytes);
+  if (!scoped(static_cast<std::uint8_t>(BatchReader::Kind::key), scope, key_bytes)) return;
+  key_start_ = bytes_.size() - key_bytes.size();
+  key_size_ = key_bytes.size();
 }
 
 void BatchWriter::pattern(std::uint32_t scope, std::string_view glob) {
   scoped(static_cast<std::uint8_t>(BatchReader::Kind::pattern), scope, glob);
 }
 
+// As in "task:42", mostly.
+bool BatchWriter::ends_key(std::string_view id) const {
+  return !id.empty() && id.size() <= key_size_ &&
+         std::string_view(bytes_).substr(key_start_ + key_size_ - id.size(), id.size()) == id;
+}
+
 void BatchWriter::message(std::uint32_t shape, Operation operation, std::string_view id, std::string_view fields, bool exact) {
   const bool is_defined = open_ && contains(shapes_, shape);
-  prepare(id.size() + fields.size() + (is_defined ? 0 : size_of(vocabulary_->shapes[shape])));
+  bool is_short = ends_key(id);
+  prepare((is_short ? 0 : id.size()) + fields.size() + (is_defined ? 0 : size_of(vocabulary_->shapes[shape])));
+  is_short = is_short && key_size_ > 0;  // the key may have stayed behind in another chunk
   const std::uint32_t owner = define_shape(shape);
   put_tag(bytes_, BatchReader::Kind::message, owner);
-  bytes_.push_back(static_cast<char>(static_cast<std::uint8_t>(operation) | (exact ? 0 : kInexact) | (fields.empty() ? 0 : kHasFields)));
-  put_bytes(bytes_, id);
+  bytes_.push_back(static_cast<char>(static_cast<std::uint8_t>(operation) | (exact ? 0 : kInexact) | (fields.empty() ? 0 : kHasFields) |
+                                     (is_short ? kEndsKey : 0)));
+  put_varint(bytes_, id.size());
+  if (!is_short) bytes_.append(id);
   if (!fields.empty()) put_bytes(bytes_, fields);
 }
 
@@ -191,44 +217,75 @@ std::string encode_error(const ErrorRecord& error) {
   return out;
 }
 
-Result<BatchReader> BatchReader::open(std::string_view chunk) {
-  BatchReader reader(chunk);
-  const std::uint8_t version = reader.reader_.byte();
-  reader.header_.xid = reader.reader_.varint();
-  reader.header_.time = static_cast<std::int64_t>(reader.reader_.fixed64());
-  reader.header_.part = version == kPartVersion;
-  if (!reader.reader_.ok() || (version != kBatchVersion && version != kPartVersion)) {
-    return Error{sqlstate::kDataCorrupted, "journal row is not a batch of this version", "", ""};
+bool BatchReader::begin(std::string_view chunk) {
+  if (longest_ > kKeptChunk) {
+    std::vector<Scope>().swap(scopes_);
+    std::vector<Shape>().swap(shapes_);
+    longest_ = 0;
   }
+  longest_ = std::max(longest_, chunk.size());
+  reader_ = ByteReader(chunk);
+  scope_count_ = shape_count_ = 0;
+  shape_numbers_.clear();
+  key_ = {};
+  damaged_ = false;
+  const std::uint8_t version = reader_.byte();
+  header_.xid = reader_.varint();
+  header_.time = static_cast<std::int64_t>(reader_.fixed64());
+  header_.part = version == kPartVersion;
+  return reader_.ok() && (version == kBatchVersion || version == kPartVersion);
+}
+
+Result<BatchReader> BatchReader::open(std::string_view chunk) {
+  BatchReader reader;
+  if (!reader.begin(chunk)) return Error{sqlstate::kDataCorrupted, "journal row is not a batch of this version", "", ""};
   return reader;
 }
 
-bool BatchReader::define(Kind kind) {
-  if (kind == Kind::scope) {
-    Scope scope;
-    if (!read_servers(reader_, scope.servers)) return fail();
-    scope.glob = reader_.bytes();
-    scopes_.push_back(std::move(scope));
-  } else {
-    Shape shape;
-    const std::uint8_t flags = reader_.byte();
-    const auto format = static_cast<std::uint8_t>((flags & ~kServersOfScope) >> 1);
-    if (format > static_cast<std::uint8_t>(Format::custom)) return fail();
-    shape.format = static_cast<Format>(format);
-    shape.has_channel = (flags & 1) != 0;
-    if (shape.has_channel) shape.channel = reader_.bytes();
-    shape.name = reader_.bytes();
-    if (shape.format == Format::custom) shape.payload = reader_.bytes();
-    if ((flags & kServersOfScope) == 0) {
-      if (!read_servers(reader_, shape.servers)) return fail();
-    } else {
-      if (scopes_.empty()) return fail();
-      shape.servers = scopes_.back().servers;
-    }
-    if (header_.part) shape_numbers_.push_back(static_cast<std::uint32_t>(reader_.varint()));
-    shapes_.push_back(std::move(shape));
-  }
+bool BatchReader::define_scope() {
+  Scope& scope = next_place(scopes_, scope_count_);
+  if (!read_servers(reader_, scope.servers)) return fail();
+  scope.glob = reader_.bytes();
   return reader_.ok() || fail();
+}
+
+bool BatchReader::define_shape() {
+  Shape& shape = next_place(shapes_, shape_count_);
+  const std::uint8_t flags = reader_.byte();
+  const auto format = static_cast<std::uint8_t>((flags & ~kServersOfScope) >> 1);
+  if (format > static_cast<std::uint8_t>(Format::custom)) return fail();
+  shape.format = static_cast<Format>(format);
+  shape.has_channel = (flags & 1) != 0;
+  shape.channel = shape.has_channel ? reader_.bytes() : std::string_view();
+  shape.name = reader_.bytes();
+  shape.payload = shape.format == Format::custom ? reader_.bytes() : std::string_view();
+  if ((flags & kServersOfScope) == 0) {
+    if (!read_servers(reader_, shape.servers)) return fail();
+  } else {
+    if (scope_count_ == 0) return fail();
+    shape.servers = scopes_[scope_count_ - 1].servers;
+  }
+  if (header_.part) shape_numbers_.push_back(static_cast<std::uint32_t>(reader_.varint()));
+  return reader_.ok() || fail();
+}
+
+bool BatchReader::read_message(std::uint64_t owner, Item& item) {
+  const std::uint8_t said = reader_.byte();
+  const auto operation = static_cast<std::uint8_t>(said & ~(kInexact | kHasFields | kEndsKey));
+  if (owner >= shape_count_ || operation > static_cast<std::uint8_t>(Operation::reset)) return false;
+  item.shape = &shapes_[owner];
+  if (header_.part) item.shape_number = shape_numbers_[owner];
+  item.exact = (said & kInexact) == 0;
+  item.operation = static_cast<Operation>(operation);
+  if ((said & kEndsKey) != 0) {
+    const std::uint64_t size = reader_.varint();
+    if (size > key_.size()) return false;
+    item.id = key_.substr(key_.size() - static_cast<std::size_t>(size));
+  } else {
+    item.id = reader_.bytes();
+  }
+  item.fields = (said & kHasFields) != 0 ? reader_.bytes() : std::string_view();
+  return true;
 }
 
 bool BatchReader::next(Item& item) {
@@ -239,27 +296,21 @@ bool BatchReader::next(Item& item) {
     if (owner == kLongOwner) owner = reader_.varint();
     switch (item.kind) {
       case Kind::scope:
+        if (!define_scope()) return false;
+        continue;
       case Kind::shape:
-        if (!define(item.kind)) return false;
+        if (!define_shape()) return false;
         continue;
       case Kind::key:
       case Kind::pattern:
-        if (owner >= scopes_.size()) return fail();
+        if (owner >= scope_count_) return fail();
         item.scope = &scopes_[owner];
         item.bytes = reader_.bytes();
+        if (item.kind == Kind::key) key_ = item.bytes;
         break;
-      case Kind::message: {
-        const std::uint8_t said = reader_.byte();
-        const std::uint8_t operation = said & static_cast<std::uint8_t>(~(kInexact | kHasFields));
-        if (owner >= shapes_.size() || operation > static_cast<std::uint8_t>(Operation::reset)) return fail();
-        item.shape = &shapes_[owner];
-        if (header_.part) item.shape_number = shape_numbers_[owner];
-        item.exact = (said & kInexact) == 0;
-        item.operation = static_cast<Operation>(operation);
-        item.id = reader_.bytes();
-        item.fields = (said & kHasFields) != 0 ? reader_.bytes() : std::string_view();
+      case Kind::message:
+        if (!read_message(owner, item)) return fail();
         break;
-      }
       case Kind::error:
         item.error.table = reader_.bytes();
         item.error.operation = reader_.bytes();

@@ -11,7 +11,8 @@
 //              those of the last scope      defines the next shape number of this chunk; in a part
 //              the writer's own number of the shape follows
 //     key      (owner: scope) bytes
-//     message  (owner: shape) operation (a byte; 0x80 is set when the id is not exact, 0x40 when there are fields), id, fields
+//     message  (owner: shape) operation (a byte; 0x80 is set when the id is not exact, 0x40 when there are fields, 0x20 when the
+//              id is the end of the last key of this chunk: then only its length follows), id, fields
 //     error    table, operation, message, context
 //     probe    bytes
 //     pattern  (owner: scope) glob
@@ -112,7 +113,8 @@ class BatchWriter {
   const std::vector<std::size_t>& chunk_ends();
 
  private:
-  void scoped(std::uint8_t kind, std::uint32_t scope, std::string_view bytes);
+  bool scoped(std::uint8_t kind, std::uint32_t scope, std::string_view bytes);
+  bool ends_key(std::string_view id) const;
   std::size_t chunk_size() const { return bytes_.size() - chunk_start_; }
   void prepare(std::size_t item_size);
   void begin_chunk();
@@ -130,6 +132,9 @@ class BatchWriter {
   // What this chunk has defined, by its number there. A chunk uses few of what a session may know.
   std::vector<std::uint32_t> scopes_;
   std::vector<std::uint32_t> shapes_;
+  // The last key of this chunk, in bytes_.
+  std::size_t key_start_ = 0;
+  std::size_t key_size_ = 0;
 };
 
 // The chunks of a batch for the ring: each behind its length.
@@ -137,7 +142,7 @@ void frame_chunks(std::string& out, const std::string& bytes, const std::vector<
 
 std::string encode_error(const ErrorRecord& error);
 
-// Reads one chunk from untrusted bytes.
+// Reads chunks from untrusted bytes, one at a time.
 class BatchReader {
  public:
   enum class Kind : std::uint8_t { scope = 1, shape = 2, key = 3, message = 4, error = 5, probe = 6, pattern = 7 };
@@ -156,6 +161,10 @@ class BatchReader {
     ErrorRecord error;
   };
 
+  BatchReader() = default;
+  // Goes on to another chunk, keeping the memory of the last. False: it is no chunk of a batch of this version.
+  bool begin(std::string_view chunk);
+  // For a single chunk.
   static Result<BatchReader> open(std::string_view chunk);
 
   const BatchHeader& header() const { return header_; }
@@ -165,18 +174,24 @@ class BatchReader {
   bool damaged() const { return damaged_; }
 
  private:
-  explicit BatchReader(std::string_view chunk) : reader_(chunk) {}
-  bool define(Kind kind);
+  bool define_scope();
+  bool define_shape();
+  bool read_message(std::uint64_t owner, Item& item);
   bool fail() {
     damaged_ = true;
     return false;
   }
 
-  ByteReader reader_;
+  ByteReader reader_{std::string_view()};
   BatchHeader header_;
+  // The first so many are this chunk's, the others memory to be used again.
   std::vector<Scope> scopes_;
   std::vector<Shape> shapes_;
+  std::size_t scope_count_ = 0;
+  std::size_t shape_count_ = 0;
   std::vector<std::uint32_t> shape_numbers_;  // in a part
+  std::string_view key_;                      // the last one of this chunk
+  std::size_t longest_ = 0;                   // of the chunks whose memory is kept
   bool damaged_ = false;
 };
 

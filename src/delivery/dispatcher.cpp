@@ -122,23 +122,21 @@ void Dispatcher::begin_to_owe(Target& target) {
 }
 
 bool Dispatcher::take_chunk(std::string_view chunk, TimestampTz committed, const ScanFilter* filter) {
-  core::Result<core::BatchReader> opened = core::BatchReader::open(chunk);
-  if (!opened.ok()) return false;
-  core::BatchReader& reader = opened.value();
-  const core::BatchHeader header = reader.header();
+  if (!reader_.begin(chunk)) return false;
+  const core::BatchHeader header = reader_.header();
   const bool is_new = filter == nullptr || (filter->only_target == 0 && !has_already(filter->base, *filter, header.xid));
   const bool speaks = is_new || (filter->only_target == 0 && is_repeated(*filter, header.xid));
   commit_times_.add(position_, pg::server_time(header.time));
   if (speaks && header.part) outbox_.note_part(header);
   core::BatchReader::Item item;
-  while (reader.next(item)) {
+  while (reader_.next(item)) {
     if (item.kind == core::BatchReader::Kind::key || item.kind == core::BatchReader::Kind::pattern) {
       owe_key(item, header.xid, filter);
     } else if (is_new || (speaks && item.kind == core::BatchReader::Kind::message)) {
       take_item(item, header, committed);
     }
   }
-  return !reader.damaged();
+  return !reader_.damaged();
 }
 
 void Dispatcher::take_item(const core::BatchReader::Item& item, const core::BatchHeader& header, TimestampTz committed) {

@@ -104,6 +104,7 @@ class Dispatcher {
   std::vector<std::uint32_t> unknown_;  // servers that batches named and the catalogs did not
   bool lacks_servers_ = false;
   core::CommitTimes commit_times_;  // of what somebody lacks
+  core::BatchReader reader_;        // of the chunk that is being taken
   TimestampTz batch_time_ = 0;
   bool is_counted_ = true;  // the batch: not when it comes again
 };

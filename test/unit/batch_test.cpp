@@ -407,11 +407,99 @@ TEST_P(BatchDamage, OfEveryByteAndAtRandomIsSurvived) {
   }
 }
 
+TEST(Batch, WritesAnIdThatEndsTheLastKeyOnce) {
+  Vocabulary vocabulary;
+  vocabulary.scopes = {{{1}, "k:*"}};
+  vocabulary.shapes = {shape(Format::record, false, "", "t")};
+  const std::string id = "0b3d6a1e-86cf-4b4e-9f60-0d2b9a8c7f11";
+  const auto size_with = [&](const std::string& key, const std::string& said) {
+    BatchWriter writer;
+    writer.begin({1, 2}, vocabulary);
+    if (!key.empty()) writer.key(0, key);
+    writer.message(0, Operation::update, said, "\"a\":1", false);
+    const std::vector<std::string_view> chunks = chunks_of(writer);
+    EXPECT_EQ(chunks.size(), 1u);
+    const Lines lines = chunk_text(chunks[0]);
+    EXPECT_EQ(lines.back(), "message t UPDATE " + said + " \"a\":1");
+    return chunks[0].size();
+  };
+  const std::size_t apart = size_with("k:" + id + "x", id) - 1;
+  EXPECT_EQ(size_with("k:" + id, id), apart - id.size());
+  EXPECT_EQ(size_with(id, id), apart - id.size() - 2);
+  EXPECT_EQ(size_with("k", "k:k") - size_with("k", "k"), 3u);
+  size_with("", id);
+  size_with("k:" + std::string(1000, 'x'), std::string(1000, 'x'));
+  size_with("k:" + std::string(1000, 'x'), "");
+}
+
+TEST(Batch, LooksForTheKeyInTheSameChunkOnly) {
+  Vocabulary vocabulary;
+  vocabulary.scopes = {{{1}, "k:*"}};
+  vocabulary.shapes = {shape(Format::record, false, "", "t")};
+  BatchWriter writer;
+  writer.begin({1, 2}, vocabulary);
+  writer.key(0, "k:7");
+  writer.message(0, Operation::update, "8", std::string(3000, 'x'));
+  writer.message(0, Operation::update, "7", "");
+  const std::vector<std::string_view> chunks = chunks_of(writer);
+  ASSERT_EQ(chunks.size(), 3u);
+  EXPECT_EQ(chunk_text(chunks[2]), Lines{"message t UPDATE 7 "});
+  writer.begin({1, 2}, vocabulary);
+  writer.message(0, Operation::update, "7", "");
+  EXPECT_EQ(chunk_text(chunks_of(writer)[0]), Lines{"message t UPDATE 7 "});
+}
+
+TEST(Batch, ForgetsWhatTheChunkBeforeDefined) {
+  Vocabulary vocabulary;
+  vocabulary.scopes = {{{1, 2}, "k:*"}, {{3}, ""}};
+  Shape full = custom_shape("p");
+  full.servers = {9};
+  vocabulary.shapes = {full, shape(Format::record, false, "", "")};
+  BatchWriter writer;
+  writer.begin({1, 2, true}, vocabulary);
+  writer.key(0, "k:7");
+  writer.message(0, Operation::update, "7", "");
+  const std::string first = writer.bytes();
+  writer.begin({3, 4}, vocabulary);
+  writer.key(1, "7");
+  writer.message(1, Operation::update, "7", "");
+  const std::string second = writer.bytes();
+  BatchReader reader;
+  BatchReader::Item item;
+  ASSERT_TRUE(reader.begin(first));
+  while (reader.next(item)) {
+  }
+  ASSERT_TRUE(reader.begin(second));
+  ASSERT_TRUE(reader.next(item));
+  EXPECT_EQ(*item.scope, vocabulary.scopes[1]);
+  ASSERT_TRUE(reader.next(item));
+  EXPECT_EQ(*item.shape, vocabulary.shapes[1]);
+  EXPECT_EQ(item.id, "7");
+  const std::string start = second.substr(0, 10);  // version, id, time
+  for (const char* const undefined : {"\x30\x01k", "\x40\x01\x01k", "\x40\x21\x01"}) {
+    ASSERT_TRUE(reader.begin(first));
+    while (reader.next(item)) {
+    }
+    const std::string chunk = start + undefined;
+    ASSERT_TRUE(reader.begin(chunk));
+    EXPECT_FALSE(reader.next(item));
+    EXPECT_TRUE(reader.damaged());
+  }
+  const std::string keyless = second.substr(0, second.find("\x30\x01""7")) + second.substr(second.find("\x30\x01""7") + 3);
+  ASSERT_TRUE(reader.begin(first));
+  while (reader.next(item)) {
+  }
+  ASSERT_TRUE(reader.begin(keyless));
+  EXPECT_FALSE(reader.next(item));
+  EXPECT_TRUE(reader.damaged());
+}
+
 TEST(Batch, RefusesReferencesToWhatWasNotDefined) {
   std::string start = valid_chunk().substr(0, 12);  // version, three bytes of id, time
   const std::string items[] = {std::string("\x30\x01k", 3),        std::string("\x3f\x05\x01k", 4),
                                std::string("\x40\x00\x00\x00", 4), std::string("\x00", 1),
                                std::string("\x70\x01k", 3),        std::string("\x80", 1),
+                               std::string("\x40\x21\x00", 3),
                                std::string("\x10\xff\xff\x7f", 4)};
   for (const std::string& item : items) {
     EXPECT_EQ(chunk_text(start + item), Lines{"damaged"});
