@@ -10,7 +10,7 @@ namespace cache_invalidate::core {
 class Pace {
  public:
   // Microseconds.
-  static constexpr std::int64_t kShortest = 600;
+  static constexpr std::int64_t kShortest = 800;
 
   // So many transactions were taken at that time, in microseconds. The load begins with a second time within the pace, and ends
   // when the pace is too short for more than one transaction.
