@@ -47,9 +47,12 @@ void on_relation_change(Datum /*argument*/, Oid relation) {
 // A schema that is renamed changes no table.
 void on_schema_change(Datum /*argument*/, int /*cache*/, uint32 /*hash*/) { on_relation_change(Datum(0), InvalidOid); }
 
-void retire(RulePointer rule) {
+// Where memory runs out the rule stays where it is: it may be in use.
+void retire(RulePointer& rule) {
   note_use();
-  cache().replaced.push_back(std::move(rule));
+  std::vector<RulePointer>& replaced = cache().replaced;
+  replaced.emplace_back();
+  replaced.back() = std::move(rule);
 }
 
 void note_tables(const ForeignSteps& steps, std::vector<Oid>& tables) {
@@ -150,7 +153,8 @@ void number_sources(CompiledRule& compiled, const CompiledRule* former) {
 CompiledRule* compile(Relation table, const Trigger& trigger) {
   Cache& known = cache();
   if (known.rules.size() >= kMostRules) {
-    for (auto& [oid, rule] : known.rules) retire(std::move(rule));
+    known.replaced.reserve(known.replaced.size() + known.rules.size());
+    for (auto& [oid, rule] : known.rules) retire(rule);
     known.rules.clear();
   }
   MemoryContext context = AllocSetContextCreate(CacheMemoryContext, "cache_invalidate rule", ALLOCSET_SMALL_SIZES);
@@ -162,7 +166,7 @@ CompiledRule* compile(Relation table, const Trigger& trigger) {
   // before it is filled, so that an error on the way leaves nothing half-made in use.
   RulePointer& place = known.rules[trigger.tgoid];
   const CompiledRule* former = place.get();
-  if (place) retire(std::move(place));
+  if (place) retire(place);
   place = std::move(fresh);
   try {
     bind(*compiled, table, trigger);
