@@ -62,7 +62,7 @@ void Feed::begin_repetition() {
   ++repetitions_;
   // Until they have left, they are owed again; so is still what has not left at all.
   for (const core::XidSnapshot& repeat : filter_.repeats) {
-    if (repeat.xmax < dispatcher_.signals_delivered.xmax) dispatcher_.signals_delivered = repeat;
+    if (repeat.is_within(dispatcher_.signals_delivered)) dispatcher_.signals_delivered = repeat;
   }
 }
 
