@@ -114,7 +114,8 @@ DELIVERY_SRCS = \
 	src/delivery/waiter.cpp \
 	src/delivery/worker.cpp \
 	src/delivery/worker_role.cpp \
-	src/delivery/worker_sight.cpp
+	src/delivery/worker_sight.cpp \
+	src/delivery/worker_slot.cpp
 ADMIN_SRCS = \
 	src/admin/condition.cpp \
 	src/admin/attach.cpp \

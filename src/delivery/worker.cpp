@@ -15,6 +15,7 @@
 #include "delivery/transactions.hpp"
 #include "delivery/waiter.hpp"
 #include "delivery/worker_sight.hpp"
+#include "delivery/worker_slot.hpp"
 #include "journal/scan.hpp"
 #include "pg/background.hpp"
 #include "pg/crash_point.hpp"
@@ -71,53 +72,9 @@ void pin_settings() {
   for (const auto& [name, value] : pins) SetConfigOption(name, value, PGC_SUSET, PGC_S_OVERRIDE);
 }
 
-void leave_slot(int /*code*/, Datum /*argument*/) {
-  CACHE_INVALIDATE_CRASH_POINT("worker.leave", dies);
-  journal::SharedState* shared = journal::shared_state();
-  journal::DatabaseSlot* slot = journal::find_slot(MyDatabaseId);
-  if (slot == nullptr) return;
-  LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-  if (slot->worker_pid == MyProcPid) {
-    slot->worker_pid = 0;
-    slot->worker_proc = -1;
-    if (slot->state == journal::WorkerState::running) slot->state = journal::WorkerState::none;
-  }
-  LWLockRelease(shared->lock);
-  ConditionVariableBroadcast(&shared->worker_changed);
-  journal::wake_launcher();
-}
-
-// nullptr: the launcher did not ask for us, or another worker has this database.
-journal::DatabaseSlot* enter_slot() {
-  journal::SharedState* shared = journal::shared_state();
-  journal::DatabaseSlot* slot = shared == nullptr ? nullptr : journal::find_slot(MyDatabaseId);
-  if (slot == nullptr) return nullptr;
-  LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-  const bool is_free = slot->worker_pid == 0 && slot->holds == 0;
-  if (is_free) {
-    slot->worker_pid = MyProcPid;
-    slot->worker_proc = pg::own_proc_number();
-    slot->worker_started = GetCurrentTimestamp();
-    slot->state = journal::WorkerState::running;
-    journal::note_obstacle(*slot, journal::Obstacle::none);
-  }
-  LWLockRelease(shared->lock);
-  if (!is_free) return nullptr;
-  before_shmem_exit(leave_slot, Datum(0));
-  CACHE_INVALIDATE_CRASH_POINT("worker.entered", fails);
-  journal::wake_launcher();
-  return slot;
-}
-
-void set_slot_state(journal::WorkerState state) {
-  LWLockAcquire(journal::shared_state()->lock, LW_EXCLUSIVE);
-  worker->slot->state = state;
-  LWLockRelease(journal::shared_state()->lock);
-}
-
 [[noreturn]] void leave_for_good() {
   AbortCurrentTransaction();
-  set_slot_state(journal::WorkerState::absent);
+  set_slot_state(*worker->slot, journal::WorkerState::absent);
   journal::drop_board(*worker->slot);
   proc_exit(0);
 }
@@ -148,7 +105,7 @@ void read_catalogs(TimestampTz now) {
 
 // The launcher starts it again, at once.
 [[noreturn]] void step_aside() {
-  set_slot_state(journal::WorkerState::held);
+  set_slot_state(*worker->slot, journal::WorkerState::held);
   proc_exit(0);
 }
 
