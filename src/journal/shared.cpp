@@ -104,6 +104,7 @@ void announce_transaction(std::uint64_t xid) noexcept {
   if (own == nullptr || pg_atomic_read_u64(&own->xid) == xid) return;
   // Whatever this transaction has written to the WAL, or else anybody: its journal rows come behind that.
   pg_atomic_write_u64(&own->written_from, XactLastRecEnd != 0 ? XactLastRecEnd : GetXLogInsertRecPtr());
+  pg_atomic_write_u32(&own->database, MyDatabaseId);
   pg_write_barrier();
   pg_atomic_write_u64(&own->xid, xid);
 }

@@ -71,7 +71,7 @@ void request_shared_memory();
 void announce_transaction(std::uint64_t xid) noexcept;
 void withdraw_transaction() noexcept;
 
-// Worker: calls `visit` for each announced transaction.
+// Worker: calls `visit` for each announced transaction of its database. Who commits elsewhere hands over to another worker.
 struct Announced {
   std::uint32_t place;
   std::uint64_t xid;
@@ -112,6 +112,7 @@ void request_probe(Oid database);
 struct alignas(64) AnnouncedWriter {
   pg_atomic_uint64 xid;           // 0: none
   pg_atomic_uint64 written_from;  // of a transaction that was there, or a later one's
+  pg_atomic_uint32 database;      // likewise
   pg_atomic_uint64 channels;      // the database's number, and 32 bits
 };
 struct AnnouncedArray {
@@ -128,6 +129,7 @@ void for_each_announced(Visit visit) {
     const std::uint64_t xid = pg_atomic_read_u64(&all->writer[i].xid);
     if (xid == 0) continue;
     pg_read_barrier();
+    if (pg_atomic_read_u32(&all->writer[i].database) != MyDatabaseId) continue;
     visit(Announced{i, xid, pg_atomic_read_u64(&all->writer[i].written_from)});
   }
 }
