@@ -47,8 +47,10 @@ Target* Dispatcher::find(Oid server) {
   return found != targets_.end() && (*found)->server() == server ? found->get() : nullptr;
 }
 
-void Dispatcher::set_targets(const std::vector<TargetDefinition>& definitions, const core::XidSnapshot& before) {
+bool Dispatcher::set_targets(const std::vector<TargetDefinition>& definitions, const core::XidSnapshot& before) {
   std::vector<std::unique_ptr<Target>> next;
+  const bool has_volatile = gate_.volatile_position() > targets_set_at_;
+  bool is_complete = true;
   for (journal::TargetStatus& status : board_.target) {
     const auto is_this = [&](const TargetDefinition& d) { return d.server == status.server; };
     if (std::none_of(definitions.begin(), definitions.end(), is_this)) status.server = InvalidOid;
@@ -64,12 +66,17 @@ void Dispatcher::set_targets(const std::vector<TargetDefinition>& definitions, c
     }
     const bool was_enabled = (*known)->enabled();
     if (!((*known)->definition() == definition)) (*known)->redefine(definition);
-    if (!was_enabled && (*known)->enabled()) (*known)->start_behind(before);
+    if (!was_enabled && (*known)->enabled()) {
+      (*known)->start_behind(before);
+      is_complete = !has_volatile;
+    }
     next.push_back(std::move(*known));
   }
   std::sort(next.begin(), next.end(), [](const auto& a, const auto& b) { return a->server() < b->server(); });
   targets_.swap(next);
   lacks_servers_ = false;
+  targets_set_at_ = position_;
+  return is_complete;
 }
 
 void Dispatcher::pause(const Pauses& pauses) {

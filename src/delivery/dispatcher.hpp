@@ -29,8 +29,9 @@ class Dispatcher {
 
   // Makes the targets what the definitions say; what is owed to those that stay is still owed. Those that are new,
   // or enabled again, need nothing of `before` and read the rest from the journal: batches that name them may
-  // have been taken before they were known, even by a scan that has ended.
-  void set_targets(const std::vector<TargetDefinition>& definitions, const core::XidSnapshot& before);
+  // have been taken before they were known, even by a scan that has ended. False: such a batch may have been in no journal, so
+  // that one which is enabled again lacks it.
+  bool set_targets(const std::vector<TargetDefinition>& definitions, const core::XidSnapshot& before);
   // What is paused by hand is kept, and not sent.
   void pause(const Pauses& pauses);
   // A batch named a server that is not known: the catalogs must be read before anything is concluded.
@@ -101,6 +102,7 @@ class Dispatcher {
   ProbeWatch probes_;
   std::uint64_t position_ = 0;
   std::uint64_t signalled_ = 0;
+  std::uint64_t targets_set_at_ = 0;    // the position when the targets were last set
   std::vector<std::uint32_t> unknown_;  // servers that batches named and the catalogs did not
   bool lacks_servers_ = false;
   core::CommitTimes commit_times_;  // of what somebody lacks

@@ -140,7 +140,9 @@ void Progress::apply_checkpoints() {
   is_applied_ = checkpoints_.empty() || slowest >= checkpoints_.back().position;
   for (const auto& target : dispatcher_.targets()) {
     if (!target->enabled()) {
-      if (!checkpoints_.empty()) target->delivered = checkpoints_.back().snapshot;
+      // Unless it was enabled since: then it is owed what has named it.
+      const bool is_certain = pg_atomic_read_u32(&slot_.catalog_changed) == 0;
+      if (is_certain && !checkpoints_.empty()) target->delivered = checkpoints_.back().snapshot;
       continue;
     }
     // Messages that are to follow its deletes are forgotten by a crash: then the deletes are repeated too.

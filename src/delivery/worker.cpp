@@ -97,7 +97,9 @@ void read_catalogs(TimestampTz now) {
   transaction.commit();
   CACHE_INVALIDATE_CRASH_POINT("worker.catalogs.read", fails);
   // What names a server that was not known then has committed since.
-  worker->dispatcher->set_targets(worker->definitions, worker->definitions_at);
+  if (!worker->dispatcher->set_targets(worker->definitions, worker->definitions_at)) {
+    worker->ring_only->note_loss("a server was enabled while changes were in no journal");
+  }
   worker->definitions_at = now_read;
   worker->dispatcher->pause(worker->pauses);
   if (is_locked) worker->next_sweep = now + kTick;
@@ -180,8 +182,12 @@ void replay_forgotten() {
 
 // Before the worker ends, so that a restart repeats nothing. What is in no journal is delivered, if that goes quickly, or
 // written there.
+//
+// Who wants it to end must not end it here. Interrupts are not held for that: a lock is given up after its time by one, and an
+// error that is caught lets go of all that are held.
 void finish(TimestampTz now) {
-  HOLD_INTERRUPTS();
+  pqsignal(SIGTERM, SIG_IGN);
+  const bool dies = std::exchange(ProcDiePending, 0) != 0;
   if (worker->ring_only->is_in_use()) {
     worker->ring_only->forbid();
     const TimestampTz end = now + kLongestFarewell;
@@ -210,7 +216,10 @@ void finish(TimestampTz now) {
   worker->dispatcher->errors().finish();
   worker->progress->finish(now);
   CACHE_INVALIDATE_CRASH_POINT("worker.finished", dies);
-  RESUME_INTERRUPTS();
+  pqsignal(SIGTERM, die);
+  if (!dies) return;
+  ProcDiePending = 1;
+  InterruptPending = 1;
 }
 
 void handle_requests(TimestampTz now) {
