@@ -216,6 +216,11 @@ void start_missing(TimestampTz now) {
   }
 }
 
+void forget_times() {
+  next_complaint = 0;
+  for (auto& [oid, known] : *databases) known.next_start = 0;
+}
+
 TimestampTz next_round(TimestampTz now) {
   TimestampTz next = now + kLevelCheck;
   for (const auto& [oid, known] : *databases) {
@@ -278,17 +283,20 @@ CACHE_INVALIDATE_WORKER_MAIN(launcher_main) {
   journal::shared_state()->launcher_pid = MyProcPid;
   databases = new std::unordered_map<Oid, Known>();
   before_shmem_exit(forget_launcher, Datum(0));
+  TimestampTz last_look = 0;
   while (true) {
     CHECK_FOR_INTERRUPTS();
     if (ConfigReloadPending) {
       ConfigReloadPending = false;
       ProcessConfigFile(PGC_SIGHUP);
-      for (auto& [oid, known] : *databases) known.next_start = 0;
+      forget_times();
     }
     CACHE_INVALIDATE_CRASH_POINT("launcher.look", fails);
     refresh_list();
     take_requests();
     const TimestampTz now = GetCurrentTimestamp();
+    // The clock was set back: nobody shall wait until it says the same again.
+    if (now < std::exchange(last_look, now)) forget_times();
     settle_slots(now);
     start_missing(now);
     forget_unlisted();

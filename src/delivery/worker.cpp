@@ -282,9 +282,18 @@ long milliseconds_until(TimestampTz now, TimestampTz deadline) {
   return deadline <= now ? 0 : static_cast<long>((deadline - now + 999) / 1000);
 }
 
+// All that is to be done at some time would wait until the clock says so again. A worker that begins anew waits for nothing.
+void heed_clock(TimestampTz now) {
+  const TimestampTz before = std::exchange(worker->board->last_cycle, now);
+  if (now >= before - kTick) return;
+  ereport(LOG, (errmsg("cache_invalidate: the clock was set back, restarting the worker")));
+  finish(now);
+  step_aside();
+}
+
 void run_cycle() {
   TimestampTz now = GetCurrentTimestamp();
-  worker->board->last_cycle = now;
+  heed_clock(now);
   handle_requests(now);
   start_scan(now);
   // Before a watermark says who it is now.
