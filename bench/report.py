@@ -7,7 +7,7 @@ from figures import resolution
 from variants import base_of
 
 COLORS = {"none": "#9aa0a6", "floor": "#c3c7cb", "ours": "#1a73e8", "ours_listen": "#4f9cf7", "ours_off": "#8ab8f5",
-          "notify": "#e8710a", "tcn": "#f2a65a", "outbox": "#188038", "pgq": "#7cb98b", "wal2json": "#9334e6"}
+          "ours_exact": "#12499c", "notify": "#e8710a", "tcn": "#f2a65a", "outbox": "#188038", "pgq": "#7cb98b", "wal2json": "#9334e6"}
 
 
 def number(value):
@@ -34,6 +34,7 @@ def ratios(figures, workload, variant, quantity):
 
 BESIDE = (("p99", "p99 {} ms"), ("tps", "{} tx/s"), ("received", "{} messages/tx"), ("processor time of the machine", "{} µs of the machine"),
           ("processor time of the worker", "{} µs in the worker"), ("stolen", "{} s stolen"), ("WAL", "{} bytes of WAL"),
+          ("WAL of a row", "{} bytes of WAL/row"), ("processor time of the worker, of a row", "{} µs in the worker/row"),
           ("commands to Redis", "{} Redis commands/tx"), ("memory of the worker", "{} MB in the worker"),
           ("memory of the consumer", "{} MB in the consumer"), ("taken and drained", "{} with taking them"),
           ("drained by the clock", "{} by the clock"), ("lag at the end", "{} s behind"))

@@ -27,6 +27,7 @@ VARIANTS = [
     Variant("ours_listen", "cache_invalidate, with a listener", setup="ours", consumer="listen", channel="cache_invalidation"),
     Variant("ours_off", "cache_invalidate, durability = off", channel="cache_invalidation"),
     Variant("ours_many", "cache_invalidate, beside 63 servers and 10 000 triggers", channel="cache_invalidation", aside=True),
+    Variant("ours_exact", "cache_invalidate, each key exact", channel="cache_invalidation", aside=True),
     Variant("notify", "PL/pgSQL trigger with pg_notify", consumer="notify", channel="invalidation"),
     Variant("tcn", "contrib tcn", consumer="tcn", channel="tcn", extension="tcn"),
     Variant("outbox", "PL/pgSQL outbox table", consumer="outbox"),

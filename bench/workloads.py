@@ -51,7 +51,9 @@ class Slice:
 
 
 def takes(workload, variant):
-    return variant.name in workload.only if workload.only else not variant.aside
+    if workload.only:
+        return variant.name in workload.only
+    return not variant.aside or variant.name in getattr(workload, "also", ())
 
 
 def machine_time():
@@ -66,6 +68,11 @@ def process_time(pid):
     """Seconds of processor time of a process."""
     with open(f"/proc/{pid}/schedstat", encoding="ascii") as file:
         return int(file.read().split()[0]) / 1e9
+
+
+def worker_of(turn):
+    """The process id of the variant's worker, or None."""
+    return turn.cluster.worker(turn.variant.name) if turn.variant.name.startswith("ours") else None
 
 
 def note_memory(turn, whose, pid):
@@ -106,7 +113,7 @@ class Throughput:
 
     def run(self, turn):
         cluster = turn.cluster
-        worker = cluster.worker(turn.variant.name) if turn.variant.name.startswith("ours") else None
+        worker = worker_of(turn)
         with turn.consumer() as consumer:
             worker_time = process_time(worker) if worker else 0
             commands = cluster.redis.commands_processed()
@@ -136,16 +143,26 @@ class Bulk:
     title: str
     statement: str
     after: str
+    rows: int
     only: tuple = ()
+    also: tuple = ("ours_exact",)  # variants that stand aside elsewhere
     target: dict = field(default_factory=dict)
     unit = "s"
     quantity = "time"
 
     def run(self, turn):
+        cluster = turn.cluster
+        worker = worker_of(turn)
         with turn.consumer() as consumer:
-            turn.note("time", turn.timed(self.statement, file=os.path.join(turn.cluster.folder, "rows")), self.unit)
+            worker_time = process_time(worker) if worker else 0
+            wal = cluster.wal_position()
+            turn.note("time", turn.timed(self.statement, file=os.path.join(cluster.folder, "rows")), self.unit)
             turn.note("lag at the end", turn.drain(consumer), "s")
-            turn.cluster.psql(turn.variant.name, self.after)
+            # With the delivery: a queue's rows are deleted, too.
+            turn.note("WAL of a row", (cluster.wal_position() - wal) / self.rows, "bytes")
+            if worker:
+                turn.note("processor time of the worker, of a row", (process_time(worker) - worker_time) / self.rows * 1e6, "µs")
+            cluster.psql(turn.variant.name, self.after)
             turn.drain(consumer)
 
 
@@ -269,8 +286,9 @@ def all_workloads(quick, bulk_rows):
                         f"-c synchronous_commit={sync}", target=goals.get((clients, sync), {})) for clients, sync in loads]
     found += [
         Throughput("update_50", "50 updates per transaction, 8 clients", MANY, target={"ours": 0.93}),
-        Bulk("bulk", f"UPDATE of {bulk_rows} rows", "UPDATE bulk SET version = version + 1;", "VACUUM bulk", target={"ours": 1.10}),
-        Bulk("copy", f"COPY of {bulk_rows // 2} rows", "COPY loaded FROM :'file';", "TRUNCATE loaded", target={"ours": 1.15}),
+        Bulk("bulk", f"UPDATE of {bulk_rows} rows", "UPDATE bulk SET version = version + 1;", "VACUUM bulk", bulk_rows, target={"ours": 1.10}),
+        Bulk("copy", f"COPY of {bulk_rows // 2} rows", "COPY loaded FROM :'file';", "TRUNCATE loaded", bulk_rows // 2,
+             target={"ours": 1.15}),
         Throughput("tpcb", "pgbench's TPC-B, 8 clients, triggers on all four tables", "tpcb-like", builtin=True, target={"ours": 0.93}),
         Throughput("many", "one-row UPDATE, 8 clients, 64 servers and 10 000 triggers in the database", UPDATE,
                    only=("none", "ours", "ours_many")),
