@@ -36,8 +36,9 @@ BESIDE = (("p99", "p99 {} ms"), ("tps", "{} tx/s"), ("received", "{} messages/tx
           ("processor time of the worker", "{} µs in the worker"), ("stolen", "{} s stolen"), ("WAL", "{} bytes of WAL"),
           ("WAL of a row", "{} bytes of WAL/row"), ("processor time of the worker, of a row", "{} µs in the worker/row"),
           ("commands to Redis", "{} Redis commands/tx"), ("memory of the worker", "{} MB in the worker"),
+          ("memory of the worker, keys owed", "{} MB in the worker while they are owed"), ("memory of the backend", "{} MB in the backend"),
           ("memory of the consumer", "{} MB in the consumer"), ("taken and drained", "{} with taking them"),
-          ("drained by the clock", "{} by the clock"), ("lag at the end", "{} s behind"))
+          ("drained by the clock", "{} keys/s by the clock"), ("lag at the end", "{} s behind"))
 
 
 def beside(figures, workload, variant):

@@ -44,10 +44,11 @@ class Slice:
     def drain(self, consumer):
         return drain(self.cluster, consumer) if self.variant.deletes else 0.0
 
-    def timed(self, statement, **variables):
-        """Seconds that the server takes for a statement, as psql tells."""
-        said = self.cluster.psql(self.variant.name, f"\\timing on\n{statement}\n", OFF, **variables)
-        return float(re.findall(r"Time: ([0-9.]+) ms", said)[-1]) / 1000
+    def timed(self, statement, after="", **variables):
+        """Seconds that the server takes for a statement, as psql tells, and what the session says then of what comes after it."""
+        said = self.cluster.psql(self.variant.name, f"\\timing on\n{statement}\n\\timing off\n{after}", OFF, **variables)
+        *_, last = re.finditer(r"^Time: ([0-9.]+) ms.*\n?", said, re.M)
+        return float(last.group(1)) / 1000, said[last.end():]
 
 
 def takes(workload, variant):
@@ -75,14 +76,26 @@ def worker_of(turn):
     return turn.cluster.worker(turn.variant.name) if turn.variant.name.startswith("ours") else None
 
 
+def sizes(status):
+    """What /proc/PID/status says of the process's memory, in MB by name."""
+    return {name: int(size) / 1024 for name, size in re.findall(r"^(\w+):\s+(\d+) kB$", status, re.M)}
+
+
 def note_memory(turn, whose, pid):
-    """MB that only this process has. In a container, root may have no right to look."""
-    try:
-        with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
-            size = sum(int(line.split()[1]) for line in file if line.startswith("Private_")) / 1024
-        turn.note(f"memory of the {whose}", size, "MB")
-    except PermissionError:
-        pass
+    """MB that are neither of a file nor shared."""
+    with open(f"/proc/{pid}/status", encoding="utf-8") as file:
+        turn.note(f"memory of the {whose}", sizes(file.read())["RssAnon"], "MB")
+
+
+# Of the backend itself, in an old server as well: there the length has to be said.
+STATUS = "SELECT pg_read_file('/proc/self/status', 0, 10000);\n"
+
+
+def most_memory(status):
+    """MB of that kind that the process had when it had most memory at all, or more: what it has of files and of shared memory, buffers
+    that it touched, only grows, and is taken off as it is in the end."""
+    size = sizes(status)
+    return max(size["RssAnon"], size["VmHWM"] - size["RssFile"] - size["RssShmem"])
 
 
 def pgbench(turn, script, clients, options, builtin=False):
@@ -156,7 +169,9 @@ class Bulk:
         with turn.consumer() as consumer:
             worker_time = process_time(worker) if worker else 0
             wal = cluster.wal_position()
-            turn.note("time", turn.timed(self.statement, file=os.path.join(cluster.folder, "rows")), self.unit)
+            taken, status = turn.timed(self.statement, STATUS, file=os.path.join(cluster.folder, "rows"))
+            turn.note("time", taken, self.unit)
+            turn.note("memory of the backend", most_memory(status), "MB")
             turn.note("lag at the end", turn.drain(consumer), "s")
             # With the delivery: a queue's rows are deleted, too.
             turn.note("WAL of a row", (cluster.wal_position() - wal) / self.rows, "bytes")
@@ -239,6 +254,9 @@ class Outage:
         keys = cluster.bulk_rows
         cluster.redis.fill("bulk:", keys)
         probes = [f"bulk:{n}" for n in (*range(1, keys, keys // 100), keys)]
+        # A key that was never there would look like one that is gone.
+        if cluster.redis.command("EXISTS", *probes) != str(len(probes)):
+            raise RuntimeError("Redis has not all the keys that were made")
         owed = lambda: int(cluster.psql(database, "SELECT sum(keys_pending) FROM cache_invalidation_targets"))
         begin = process_time(worker)
         with cluster.redis.hanging():
@@ -247,6 +265,7 @@ class Outage:
                                            for n in range(0, keys, 40_000)), OFF)
             wait_until("the keys to be owed", lambda: owed() >= keys, pause=0.1)
             before = process_time(worker)
+            note_memory(turn, "worker, keys owed", worker)
         taken = wait_until("the keys to be gone", lambda: cluster.redis.command("EXISTS", *probes) == "0")
         end = process_time(worker)
         turn.note("drained", keys / (end - before), self.unit)
@@ -269,8 +288,8 @@ class Linear:
 
     def run(self, turn):
         for keys in self.keys:
-            named = turn.timed(f"SELECT count('k:' || n) FROM generate_series(1, {keys}) n;")
-            taken = turn.timed(f"SET cache_invalidate.max_items_per_transaction = {keys};\n"
+            named, _ = turn.timed(f"SELECT count('k:' || n) FROM generate_series(1, {keys}) n;")
+            taken, _ = turn.timed(f"SET cache_invalidate.max_items_per_transaction = {keys};\n"
                                f"SELECT count(invalidate_cache_key('k:' || n)) FROM generate_series(1, {keys}) n;")
             turn.note(f"{keys} keys", (taken - named) / keys * 1e6, self.unit)
             with turn.consumer() as consumer:
