@@ -12,11 +12,16 @@ def quantile(values, share):
 
 
 def resolution(values):
-    """The standard error of the median, from the distance of the quartiles as if the values were normal; None: too few to say."""
+    """The standard error of the median, as if the values were normal; None: too few to say."""
     if len(values) < 3:
         return None
-    lower, _, upper = statistics.quantiles(values, n=4, method="inclusive")
-    return 0.93 * (upper - lower) / len(values) ** 0.5
+    # The quartiles of few values say too little, and the deviation of very many is made by the outliers.
+    if len(values) < 20:
+        deviation = statistics.stdev(values)
+    else:
+        lower, _, upper = statistics.quantiles(values, n=4)
+        deviation = (upper - lower) / 1.349
+    return 1.253 * deviation / len(values) ** 0.5
 
 
 class Figures:

@@ -107,21 +107,21 @@ def chart(figures, workloads, variants):
     rows, y = [], 10
     for workload in workloads:
         bars = [(variant, ratios(figures, workload, variant, workload.quantity)) for variant in variants]
-        bars = [(variant, statistics.median(found)) for variant, found in bars if found]
+        bars = [(variant, statistics.median(found), resolution(found)) for variant, found in bars if found]
         if not bars or workload.unit not in ("transactions/s", "s"):
             continue
         rows.append(f'<text x="10" y="{y + 14}" font-weight="bold">{escape(workload.title)} '
                     f'({"less" if workload.unit == "s" else "more"} is better; no trigger is 1)</text>')
         y += 22
-        most = max(1.0, *(value for _, value in bars))
-        for variant, value in bars:
+        most = max(1.0, *(value for _, value, _ in bars))
+        for variant, value, error in bars:
             length = value / most * width
             rows.append(f'<text x="{left - 8}" y="{y + 11}" text-anchor="end">{escape(variant.title)}</text>'
                         f'<rect x="{left}" y="{y}" width="{length:.1f}" height="{bar - 2}" fill="{COLORS.get(variant.name, "#666")}"/>'
-                        f'<text x="{left + length + 5:.1f}" y="{y + 11}">{value:.2f}</text>')
+                        f'<text x="{left + length + 5:.1f}" y="{y + 11}">{value:.2f}{"" if error is None else f" ± {error:.2f}"}</text>')
             y += bar
         line = left + width / most
         rows.append(f'<line x1="{line:.1f}" y1="{y - bar * len(bars) - 2}" x2="{line:.1f}" y2="{y}" stroke="#000" stroke-dasharray="2,2"/>')
         y += gap
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + width + 60}" height="{y}" font-family="sans-serif" font-size="11">'
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + width + 90}" height="{y}" font-family="sans-serif" font-size="11">'
             f'<rect width="100%" height="100%" fill="#fff"/>{"".join(rows)}</svg>\n')
