@@ -42,7 +42,13 @@ class Slice:
         return Consumer(self.cluster, self.variant.consumer, self.variant.name)
 
     def drain(self, consumer):
-        return drain(self.cluster, consumer) if self.variant.deletes else 0.0
+        taken = drain(self.cluster, consumer, self.variant.deletes)
+        return taken if self.variant.deletes else 0.0
+
+    def settle(self):
+        """Waits until our worker owes nothing: it lets a sentinel pass a transaction of very many keys. Returns how long that took."""
+        owed = "SELECT sum(batches_owed + keys_pending + patterns_pending + reads_journal::int) FROM cache_invalidation_targets"
+        return wait_until("the worker to owe nothing", lambda: self.cluster.psql(self.variant.name, owed) == "0")
 
     def timed(self, statement, after="", **variables):
         """Seconds that the server takes for a statement, as psql tells, and what the session says then of what comes after it."""
@@ -172,13 +178,17 @@ class Bulk:
             taken, status = turn.timed(self.statement, STATUS, file=os.path.join(cluster.folder, "rows"))
             turn.note("time", taken, self.unit)
             turn.note("memory of the backend", most_memory(status), "MB")
-            turn.note("lag at the end", turn.drain(consumer), "s")
+            turn.note("lag at the end", turn.drain(consumer) + (turn.settle() if worker else 0), "s")
             # With the delivery: a queue's rows are deleted, too.
             turn.note("WAL of a row", (cluster.wal_position() - wal) / self.rows, "bytes")
             if worker:
                 turn.note("processor time of the worker, of a row", (process_time(worker) - worker_time) / self.rows * 1e6, "µs")
             cluster.psql(turn.variant.name, self.after)
             turn.drain(consumer)
+            if worker:
+                turn.settle()  # the TRUNCATE's
+        if consumer.received is not None:
+            turn.note("received of a row", consumer.received / self.rows, "1")
 
 
 @dataclass
