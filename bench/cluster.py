@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 
 # More rows than the workloads change at random: "latency" has its own behind them, and nobody but the sentinel touches row 0.
@@ -47,6 +48,17 @@ def wait_until(what, condition, seconds=120.0, pause=0.002):
     return time.perf_counter() - start
 
 
+@contextlib.contextmanager
+def deadline(process, seconds=120.0):
+    """Who has not answered by then is killed: what it prints ends."""
+    timer = threading.Timer(seconds, process.kill)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 class Redis:
     """A private server on a socket, and one connection to it."""
 
@@ -57,7 +69,11 @@ class Redis:
             [program, "--port", "0", "--unixsocket", self.path, "--unixsocketperm", "777", "--save", "", "--dir", folder],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True, **as_user)
         self.program = shutil.which("redis-cli") or shutil.which("valkey-cli")
-        wait_until("Redis", lambda: os.path.exists(self.path) and self.command("PING") == "PONG")
+        try:
+            wait_until("Redis", lambda: os.path.exists(self.path) and self.command("PING") == "PONG")
+        except BaseException:
+            self.process.kill()
+            raise
 
     def command(self, *words):
         return subprocess.run([self.program, "-s", self.path, *words], text=True, stdout=subprocess.PIPE, check=False).stdout.strip()
@@ -179,28 +195,43 @@ class Consumer:
         self.received = None  # known when it has ended
 
     def __enter__(self):
+        try:
+            self.start()
+        except BaseException:
+            if self.process:
+                self.process.kill()
+                self.process.wait()
+            raise
+        return self
+
+    def start(self):
         if self.mode:
             self.process = subprocess.Popen(
                 [os.path.join(self.cluster.programs, "consumer"), self.mode, f"{self.cluster.conninfo} dbname={self.database}",
                  self.cluster.redis.path], text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-            if self.process.stdout.readline() != "ready\n":
+            if self.line() != "ready\n":
                 raise RuntimeError(f"the consumer of {self.database} does not start")
         # What a slot holds of other variants' slices is not this one's work.
         if self.mode == "wal2json":
             drain(self.cluster, self)
-        return self
+
+    def line(self):
+        with deadline(self.process):
+            return self.process.stdout.readline()
 
     def __exit__(self, *error):
         if self.process:
             self.process.send_signal(signal.SIGTERM)
-            words = self.process.stdout.read().split()
-            if self.process.wait(timeout=60) != 0 and not error[0]:
+            with deadline(self.process):
+                words = self.process.stdout.read().split()
+                status = self.process.wait()
+            if status != 0 and not error[0]:
                 raise RuntimeError(f"the consumer of {self.database} failed")
             self.received = int(words[-3]) if len(words) > 3 else None
 
     def hear(self):
         """Waits until who only listens has heard of the sentinel, and so of all before it."""
-        if self.mode == "listen" and self.process.stdout.readline() != "heard\n":
+        if self.mode == "listen" and self.line() != "heard\n":
             raise RuntimeError(f"the listener of {self.database} ended")
 
 

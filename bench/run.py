@@ -66,7 +66,7 @@ def logical_settings(given):
 
 
 def attempt(what, run):
-    """A slice that fails is told, and the next ones go on. True: it did not."""
+    """What fails, a variant or a slice, is told, and the next ones go on. True: it did not."""
     try:
         run()
     except (OSError, RuntimeError, TimeoutError, ValueError, subprocess.SubprocessError):
@@ -91,7 +91,7 @@ def take_turns(cluster, figures, given, workload, variants):
 
 
 def measure(given, figures, chosen, variants, bulk_rows, write, **settings):
-    """All workloads on one server; returns how many slices failed. `write` is told the server's version after each, so that a run that is
+    """All workloads on one server; returns how many slices and variants failed. `write` is told the server's version after each, so that a run that is
     broken off leaves what it has."""
     variants = [variant for variant in variants if any(workloads.takes(workload, variant) for workload in chosen)]
     # No trigger alone is measured only where nothing else is asked for.
@@ -100,12 +100,12 @@ def measure(given, figures, chosen, variants, bulk_rows, write, **settings):
     failed = 0
     cluster = Cluster(given.bindir, given.user, given.programs, bulk_rows, **settings)
     try:
-        for variant in variants:
-            create(cluster, variant)
+        made = [variant for variant in variants if attempt(f"making {variant.title}", lambda: create(cluster, variant))]
+        failed += len(variants) - len(made)
         for workload in chosen:
             begin = time.monotonic()
             print(f"{workload.title} ... ", end="", flush=True)
-            failed += take_turns(cluster, figures, given, workload, variants)
+            failed += take_turns(cluster, figures, given, workload, made)
             print(f"{time.monotonic() - begin:.0f} s", flush=True)
             write(cluster.psql("postgres", "SELECT version()").split(" on ")[0])
     finally:
@@ -133,7 +133,9 @@ def warn_of_little_room(given):
 
 
 def main():
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup asks for
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
     given = arguments()
     bulk_rows = 100_000 if given.quick else 1_000_000
     variants = wanted_variants(given)
@@ -152,7 +154,7 @@ def main():
     with open(os.path.join(given.out, "results.md"), encoding="utf-8") as file:
         print(f"\n{file.read()}\nAlso in {given.out}: results.csv, results.md, results.svg")
     if failed:
-        sys.exit(f"bench: {failed} slices failed: see above")
+        sys.exit(f"bench: {failed} slices or variants failed: see above")
 
 
 if __name__ == "__main__":

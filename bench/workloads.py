@@ -214,9 +214,13 @@ class Latency:
                    cluster.redis.path, str(self.rate), f"{turn.seconds}", variant.channel or "none"]
         with turn.consumer() as consumer:
             program = subprocess.Popen(command, text=True, stdout=subprocess.PIPE)
-            if self.clients:
-                turn.note("tps", pgbench(turn, UPDATE, self.clients, OFF)[0], "transactions/s")
-            lines = program.communicate()[0].split()
+            try:
+                if self.clients:
+                    turn.note("tps", pgbench(turn, UPDATE, self.clients, OFF)[0], "transactions/s")
+                lines = program.communicate(timeout=turn.seconds + 120)[0].split()
+            finally:
+                program.kill()  # does nothing where it has ended
+                program.wait()
             if program.returncode != 0:
                 raise RuntimeError(f"latency failed for {variant.name}")
             turn.drain(consumer)
