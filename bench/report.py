@@ -32,7 +32,7 @@ def ratios(figures, workload, variant, quantity):
     return figures.compared(workload.name, quantity, variant.name, base_of(variant), lambda own, base: own / base)
 
 
-BESIDE = (("p99", "p99 {} ms"), ("tps", "{} tx/s"), ("received", "{} messages/tx"), ("received of a row", "{} messages/row"),
+BESIDE = (("p99", "p99 {} ms"), ("rate", "at {}/s"), ("tps", "{} tx/s"), ("received", "{} messages/tx"), ("received of a row", "{} messages/row"),
           ("processor time of the machine", "{} µs of the machine"),
           ("processor time of the worker", "{} µs in the worker"), ("stolen", "{} s stolen"), ("WAL", "{} bytes of WAL"),
           ("WAL of a row", "{} bytes of WAL/row"), ("processor time of the worker, of a row", "{} µs in the worker/row"),

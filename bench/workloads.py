@@ -227,6 +227,7 @@ class Latency:
         times = [float(line) / 1000 for line in lines]
         turn.note("median", statistics.median(times), self.unit)
         turn.note("p99", quantile(times, 0.99), self.unit)
+        turn.note("rate", len(times) / turn.seconds, "transactions/s")
 
 
 @dataclass
