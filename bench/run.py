@@ -91,8 +91,8 @@ def take_turns(cluster, figures, given, workload, variants):
 
 
 def measure(given, figures, chosen, variants, bulk_rows, write, **settings):
-    """All workloads on one server; returns how many slices and variants failed. `write` is told the server's version after each, so that a run that is
-    broken off leaves what it has."""
+    """All workloads on one server; returns how many slices and variants failed. `write` is told the server's version after each, so
+    that a run that is broken off leaves what it has."""
     variants = [variant for variant in variants if any(workloads.takes(workload, variant) for workload in chosen)]
     # No trigger alone is measured only where nothing else is asked for.
     if all(variant.name == base_of(variant) for variant in variants) and not any(workload.only == (NONE,) for workload in chosen):
