@@ -60,7 +60,7 @@ sub damage {
     return;
 }
 
-is_reset('a row that ends early', sub { damage('substring(batch FOR length(batch) - 3)') });
+is_reset('a row that ends early', sub { damage('substring(batch FOR length(batch) - 1)') });
 is_reset('a row of nothing but its first byte', sub { damage('substring(batch FOR 1)') });
 is_reset('a row that does not say what it is', sub { damage(q(set_byte(batch, 0, 200))) });
 is_reset('an empty row', sub { damage(q(''::bytea)) });
