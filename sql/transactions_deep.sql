@@ -91,6 +91,7 @@ SELECT * FROM ranges();
 
 -- A hundred thousand exception blocks, every second one rolled back, on few keys: memory stays what it was. Of ours,
 -- which no memory context counts, the system tells; where it does not, or tells what valgrind keeps, nothing is compared.
+-- In use: a context that was full takes a block of a megabyte for a little more.
 CREATE FUNCTION megabytes(OUT contexts numeric, OUT process numeric) LANGUAGE plpgsql AS $$
 DECLARE
   pages bigint[] := '{0,0,0}';
@@ -99,7 +100,7 @@ BEGIN
     pages := string_to_array(pg_read_file('/proc/self/statm'), ' ');
   END IF;
   process := (pages[2] - pages[3]) * 4 / 1024.0;
-  SELECT sum(total_bytes) / 1048576.0 INTO contexts FROM pg_backend_memory_contexts;
+  SELECT sum(used_bytes) / 1048576.0 INTO contexts FROM pg_backend_memory_contexts;
 END $$;
 CREATE FUNCTION is_flat(before record, "after" record) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
