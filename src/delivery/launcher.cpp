@@ -296,7 +296,7 @@ CACHE_INVALIDATE_WORKER_MAIN(launcher_main) {
     take_requests();
     const TimestampTz now = GetCurrentTimestamp();
     // The clock was set back: nobody shall wait until it says the same again.
-    if (now < std::exchange(last_look, now)) forget_times();
+    if (now < std::exchange(last_look, now) - kSecond) forget_times();
     settle_slots(now);
     start_missing(now);
     forget_unlisted();
